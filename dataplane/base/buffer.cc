@@ -1,0 +1,98 @@
+#include "dataplane/base/buffer.h"
+
+#include <array>
+#include <cstdlib>
+#include <new>
+
+namespace headgate {
+namespace {
+
+constexpr uint8_t kNoClass = 0xff;
+constexpr std::array<size_t, 4> kClassCapacity = {Block::kSmall, Block::kMedium, Block::kLarge, Block::kHuge};
+// Free bytes kept per class and thread; what is beyond goes back to the heap at once.
+constexpr size_t kKeptPerClass = 4 * 1024 * 1024;
+
+struct ThreadPool {
+  std::array<Block*, kClassCapacity.size()> free{};
+  std::array<size_t, kClassCapacity.size()> kept{};
+  size_t in_use = 0;
+  ~ThreadPool() { BlockPool::trim(); }
+};
+thread_local ThreadPool t_pool;
+
+uint8_t class_of(size_t size) {
+  for (uint8_t i = 0; i < kClassCapacity.size(); ++i) {
+    if (size <= kClassCapacity[i]) return i;
+  }
+  return kNoClass;
+}
+
+}  // namespace
+
+Block* Block::allocate(size_t size) {
+  const uint8_t size_class = class_of(size);
+  Block* block = size_class == kNoClass ? nullptr : BlockPool::take(size_class);
+  if (block == nullptr) {
+    const size_t capacity = size_class == kNoClass ? size : kClassCapacity[size_class];
+    void* memory = std::malloc(kHeaderSize + capacity);
+    if (memory == nullptr) throw std::bad_alloc();  // out of memory ends the process
+    block = new (memory) Block();
+    block->capacity_ = capacity;
+    block->size_class_ = size_class;
+  }
+  static_assert(sizeof(Block) <= kHeaderSize);
+  t_pool.in_use += block->capacity_;
+  return block;
+}
+
+void Block::recycle() {
+  t_pool.in_use -= capacity_;
+  if (size_class_ == kNoClass) {
+    std::free(this);
+  } else {
+    BlockPool::give(this);
+  }
+}
+
+Buffer Buffer::copy(std::string_view memory) {
+  if (memory.empty()) return {};
+  BlockRef block(Block::allocate(memory.size()));
+  std::memcpy(block->data(), memory.data(), memory.size());
+  const char* data = block->data();
+  return {std::move(block), data, memory.size()};
+}
+
+Block* BlockPool::take(uint8_t size_class) {
+  Block* block = t_pool.free[size_class];
+  if (block == nullptr) return nullptr;
+  t_pool.free[size_class] = block->next_free_;
+  t_pool.kept[size_class] -= block->capacity_;
+  return block;
+}
+
+void BlockPool::give(Block* block) {
+  const uint8_t size_class = block->size_class_;
+  if (t_pool.kept[size_class] + block->capacity_ > kKeptPerClass) {
+    std::free(block);
+    return;
+  }
+  block->next_free_ = t_pool.free[size_class];
+  t_pool.free[size_class] = block;
+  t_pool.kept[size_class] += block->capacity_;
+}
+
+void BlockPool::trim() {
+  for (size_t i = 0; i < kClassCapacity.size(); ++i) {
+    while (Block* block = take(static_cast<uint8_t>(i))) std::free(block);
+  }
+}
+
+size_t BlockPool::bytes_in_use() { return t_pool.in_use; }
+
+size_t BlockPool::bytes_kept() {
+  size_t total = 0;
+  for (const size_t kept : t_pool.kept) total += kept;
+  return total;
+}
+
+}  // namespace headgate

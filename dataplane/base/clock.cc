@@ -1,0 +1,19 @@
+#include "dataplane/base/clock.h"
+
+namespace headgate {
+namespace {
+
+class SystemClock final : public Clock {
+ public:
+  MonotonicTime now() const override { return std::chrono::steady_clock::now(); }
+  WallTime wall() const override { return std::chrono::system_clock::now(); }
+};
+
+}  // namespace
+
+const Clock& system_clock() {
+  static const SystemClock clock;
+  return clock;
+}
+
+}  // namespace headgate
