@@ -1,0 +1,30 @@
+// connection_facts.h -- what is known of an accepted or opened connection, for routing, filters and logs.
+// Thread: worker.   Owner: the ByteStream; `tls` points into the TLS stream and lives as long.
+#pragma once
+
+#include <string>
+
+#include "dataplane/base/address.h"
+
+namespace headgate {
+
+struct TlsFacts {
+  std::string server_name;          // SNI, lower case; empty when the client sent none
+  std::string alpn;                 // negotiated protocol; empty when none
+  std::string version;              // "TLSv1.3"
+  std::string cipher;               // OpenSSL's name
+  bool resumed = false;
+  bool client_certificate = false;  // presented and verified
+  std::string client_subject;       // RFC 2253, only with a client certificate
+  std::string client_fingerprint;   // SHA-256 of the certificate, lower-case hex
+  std::string client_serial;        // upper-case hex
+};
+
+struct ConnectionFacts {
+  SocketAddress remote;            // the client; after PROXY protocol the one it names
+  SocketAddress local;             // the address it connected to (the listener's when that is enough)
+  SocketAddress peer;              // who really connected to us: differs from `remote` behind PROXY protocol
+  const TlsFacts* tls = nullptr;   // null: not encrypted
+};
+
+}  // namespace headgate

@@ -1,0 +1,39 @@
+// worker_context.h -- what a worker lends to everything that runs on it. Nothing here is shared between workers.
+// Thread: the worker's.   Owner: Worker; outlives all Sessions, Exchanges and Runs.
+#pragma once
+
+#include <cstdint>
+
+namespace headgate {
+class Counters;
+class Random;
+}  // namespace headgate
+namespace headgate::event {
+class Loop;
+}
+namespace headgate::http {
+class DateCache;
+}
+namespace headgate::upstream {
+class PoolSet;
+class Resolver;
+}  // namespace headgate::upstream
+namespace headgate::handlers {
+class FileCache;
+}
+
+namespace headgate {
+
+struct WorkerContext {
+  event::Loop& loop;
+  Counters& counters;
+  Random& random;
+  uint32_t worker_index = 0;
+  uint32_t worker_count = 1;
+  http::DateCache* date = nullptr;        // never null on a worker
+  upstream::PoolSet* pools = nullptr;     // never null on a worker
+  upstream::Resolver* resolver = nullptr;
+  handlers::FileCache* files = nullptr;   // made on first use by static_files
+};
+
+}  // namespace headgate

@@ -1,0 +1,138 @@
+// header_map.h -- ordered header fields whose names and values are views; storage is an Arena.
+//
+// Names keep the case they came with and compare without case. Fields we act on have a FieldId, found once when added,
+// so that asking for one is a bit test and a scan of small integers, never of text.
+// Thread: worker.   Owner: the Exchange (its arena); views point into the head block or the arena.
+// Spec: RFC 9110 5.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "dataplane/base/arena.h"
+
+namespace headgate::http {
+
+enum class FieldId : uint8_t {
+  kOther,
+  kAccept,
+  kAcceptEncoding,
+  kAcceptRanges,
+  kAuthorization,
+  kCacheControl,
+  kConnection,
+  kContentEncoding,
+  kContentLength,
+  kContentRange,
+  kContentType,
+  kCookie,
+  kDate,
+  kETag,
+  kExpect,
+  kForwarded,
+  kHost,
+  kHttp2Settings,
+  kIfMatch,
+  kIfModifiedSince,
+  kIfNoneMatch,
+  kIfRange,
+  kIfUnmodifiedSince,
+  kKeepAlive,
+  kLastModified,
+  kLocation,
+  kOrigin,
+  kProxyAuthenticate,
+  kProxyAuthorization,
+  kProxyConnection,
+  kRange,
+  kReferer,
+  kServer,
+  kSetCookie,
+  kTe,
+  kTrailer,
+  kTransferEncoding,
+  kUpgrade,
+  kUserAgent,
+  kVary,
+  kVia,
+  kWwwAuthenticate,
+  kXForwardedFor,
+  kXForwardedHost,
+  kXForwardedPort,
+  kXForwardedProto,
+  kXRealIp,
+  kXRequestId,
+  kCount
+};
+static_assert(static_cast<int>(FieldId::kCount) <= 64, "presence is one 64-bit word");
+
+// Which field is this name? By length, then by comparison without case.
+FieldId field_id(std::string_view name);
+// The usual spelling: "Content-Length". Empty for kOther.
+std::string_view field_name(FieldId id);
+
+struct Field {
+  std::string_view name;
+  std::string_view value;
+  FieldId id = FieldId::kOther;
+};
+
+class HeaderMap {
+ public:
+  explicit HeaderMap(Arena& arena) : arena_(&arena) {}
+
+  // Views must outlive the map: texts of the head block, of the arena, or static.
+  void add(std::string_view name, std::string_view value) { add(field_id(name), name, value); }
+  void add(FieldId id, std::string_view value) { add(id, field_name(id), value); }
+  void add(FieldId id, std::string_view name, std::string_view value);
+  // Replaces every field of that name by one.
+  void set(FieldId id, std::string_view value);
+  void set(std::string_view name, std::string_view value);
+  void remove(FieldId id);
+  void remove(std::string_view name);
+  template <typename Predicate>
+  void remove_if(Predicate&& predicate) {
+    uint32_t kept = 0;
+    present_ = 0;
+    for (uint32_t i = 0; i < size_; ++i) {
+      if (predicate(fields_[i])) continue;
+      fields_[kept++] = fields_[i];
+      present_ |= uint64_t{1} << static_cast<int>(fields_[kept - 1].id);
+    }
+    size_ = kept;
+  }
+  void clear() {
+    size_ = 0;
+    present_ = 0;
+  }
+  // A copy of the list (not of the texts) that may change on its own: for one attempt of a request.
+  void assign(const HeaderMap& other);
+
+  [[nodiscard]] bool has(FieldId id) const { return (present_ >> static_cast<int>(id)) & 1; }
+  // The first field of that name, or null.
+  [[nodiscard]] const Field* find(FieldId id) const;
+  [[nodiscard]] const Field* find(std::string_view name) const;
+  // Its value, or empty.
+  [[nodiscard]] std::string_view get(FieldId id) const;
+  [[nodiscard]] std::string_view get(std::string_view name) const;
+  [[nodiscard]] size_t count(FieldId id) const;
+  // All values of that name joined by ", " in the arena when there are several (RFC 9110 5.3).
+  [[nodiscard]] std::string_view combined(FieldId id) const;
+
+  [[nodiscard]] std::span<const Field> fields() const { return {fields_, size_}; }
+  [[nodiscard]] std::span<Field> fields() { return {fields_, size_}; }
+  [[nodiscard]] size_t size() const { return size_; }
+  [[nodiscard]] Arena& arena() const { return *arena_; }
+
+ private:
+  void grow(uint32_t capacity);
+
+  Arena* arena_;
+  Field* fields_ = nullptr;
+  uint32_t size_ = 0;
+  uint32_t capacity_ = 0;
+  uint64_t present_ = 0;
+};
+
+}  // namespace headgate::http

@@ -1,0 +1,52 @@
+// socket_stream.h -- ByteStream over a TCP or Unix stream socket.
+//
+// Registered once, edge-triggered. Readiness is remembered: after a short read or write nothing is tried again before
+// the kernel reports an edge, so one message costs one recv and one send.
+// Thread: worker.
+#pragma once
+
+#include <memory>
+
+#include "dataplane/base/pooled.h"
+#include "dataplane/net/byte_stream.h"
+
+namespace headgate::net {
+
+class SocketStream final : public ByteStream, public Pooled<SocketStream>, private event::FdObserver {
+ public:
+  // Takes over a connected (or connecting) socket. `facts` is what is known of it.
+  static Result<std::unique_ptr<SocketStream>> open(event::Loop& loop, UniqueFd fd, ConnectionFacts facts);
+  ~SocketStream() override;
+
+  Result<IoResult> read(std::span<char> into) override;
+  Result<IoResult> write(std::span<const iovec> from) override;
+  Result<IoResult> send_file(int file, uint64_t offset, size_t count) override;
+  void shutdown_write() override;
+  void watch(Interest interest, StreamObserver& observer) override;
+  void unwatch() override;
+  void reset_on_close() override;
+  [[nodiscard]] bool readable_hint() const override { return (ready_ & event::kReadable) != 0; }
+  [[nodiscard]] int kernel_fd() const override { return fd_.get(); }
+  [[nodiscard]] const ConnectionFacts& facts() const override { return facts_; }
+  void set_remote(const SocketAddress& remote) override { facts_.remote = remote; }
+
+  // For splice(2) by others: what was moved past us, and that the kernel said EAGAIN.
+  void note_not_readable();
+  void note_not_writable();
+
+ private:
+  SocketStream(event::Loop& loop, UniqueFd fd, ConnectionFacts facts);
+  void on_fd_ready(uint8_t ready) override;
+  void notify();
+
+  UniqueFd fd_;
+  event::FdWatch watch_;
+  event::DeferredCall notify_later_;
+  StreamObserver* observer_ = nullptr;
+  Interest interest_ = Interest::kNone;
+  uint8_t ready_ = event::kReadable | event::kWritable;  // optimistic: the first try finds out
+  bool hangup_ = false;                                  // end of file is next: a short read does not mean "drained"
+  ConnectionFacts facts_;
+};
+
+}  // namespace headgate::net
