@@ -43,6 +43,8 @@ class StreamObserver {
 class ByteStream : public event::Disposable {
  public:
   virtual Result<IoResult> read(std::span<char> into) = 0;
+  // Copies what is there without taking it. Plain sockets only (kUnsupported elsewhere): for protocol sniffing.
+  virtual Result<IoResult> peek(std::span<char> into);
   // Gathers; takes what fits now and says how many bytes that was.
   virtual Result<IoResult> write(std::span<const iovec> from) = 0;
   // The same, saying that more follows at once: small pieces may wait to share a packet.

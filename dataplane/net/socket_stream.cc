@@ -9,6 +9,10 @@
 
 namespace headgate::net {
 
+Result<IoResult> ByteStream::peek(std::span<char>) {
+  return Error{.code = Errc::kUnsupported, .detail = "peek on this stream"};
+}
+
 Result<IoResult> ByteStream::send_file(int, uint64_t, size_t) {
   return Error{.code = Errc::kUnsupported, .detail = "sendfile on this stream"};
 }
@@ -40,6 +44,18 @@ Result<IoResult> SocketStream::read(std::span<char> into) {
       ready_ &= ~event::kReadable;
       return IoResult{0, IoState::kWouldBlock};
     }
+    return system_error("recv");
+  }
+}
+
+// Leaves readiness as it is: nothing was taken.
+Result<IoResult> SocketStream::peek(std::span<char> into) {
+  for (;;) {
+    const ssize_t count = ::recv(fd_.get(), into.data(), into.size(), MSG_PEEK);
+    if (count > 0) return IoResult{static_cast<size_t>(count), IoState::kOk};
+    if (count == 0) return IoResult{0, IoState::kEof};
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN) return IoResult{0, IoState::kWouldBlock};
     return system_error("recv");
   }
 }

@@ -19,6 +19,7 @@ class SocketStream final : public ByteStream, public Pooled<SocketStream>, priva
   ~SocketStream() override;
 
   Result<IoResult> read(std::span<char> into) override;
+  Result<IoResult> peek(std::span<char> into) override;
   Result<IoResult> write(std::span<const iovec> from) override;
   Result<IoResult> write_more(std::span<const iovec> from) override;
   Result<IoResult> send_file(int file, uint64_t offset, size_t count) override;
