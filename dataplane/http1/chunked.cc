@@ -33,7 +33,7 @@ bool ChunkedDecoder::count_extension() {
 // chunk-ext = *( ";" token [ "=" ( token / quoted-string ) ] ), without the optional white space of the grammar:
 // nobody sends it, and who reads past it reads another length.
 bool ChunkedDecoder::step_extension(char c) {
-  if (!count_extension()) return false;
+  if (c != '\r' && !count_extension()) return false;
   switch (state_) {
     case State::kExtensionName:
       if (is_token_char(c)) {
