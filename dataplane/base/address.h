@@ -82,6 +82,10 @@ class Cidr {
   // "10.0.0.0/8", "2001:db8::/32", or an address alone (its whole length).
   static Result<Cidr> parse(std::string_view text);
   [[nodiscard]] bool contains(const IpAddress& address) const;
+  // Is every address of `inner` one of ours?
+  [[nodiscard]] bool covers(const Cidr& inner) const {
+    return prefix_bits_ <= inner.prefix_bits_ && contains(inner.network_);
+  }
   [[nodiscard]] std::string to_string() const;
   bool operator==(const Cidr&) const = default;
 

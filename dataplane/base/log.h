@@ -16,7 +16,9 @@
 namespace headgate {
 
 enum class LogLevel : uint8_t { kTrace, kDebug, kInfo, kWarn, kError, kOff };
-enum class Subsystem : uint8_t { kCore, kConfig, kNet, kTls, kHttp, kUpstream, kHealth, kStatic, kForward, kDns, kControl, kAdmin, kCount };
+enum class Subsystem : uint8_t {
+  kCore, kConfig, kNet, kTls, kHttp, kUpstream, kHealth, kStatic, kForward, kDns, kControl, kAdmin, kCount
+};
 enum class LogFormat : uint8_t { kPretty, kJson };
 
 std::string_view level_name(LogLevel level);
@@ -46,16 +48,26 @@ class LogField {
   bool is_number_ = false;
 };
 
-// Per call site: at most 10 lines a second, then one line that says how many were left out.
+// Per call site: at most 10 lines a second, then one line that says how many were left out. Static storage only: the
+// writer thread comes back to a site that left lines out.
 struct LogSite {
   std::atomic<uint64_t> window{0};
   std::atomic<uint32_t> lines{0};
   std::atomic<uint32_t> suppressed{0};
+  std::atomic<bool> waiting{false};  // in the writer's list of sites that left lines out
+  LogSite* next_waiting = nullptr;
+  std::string_view message;  // of the first line that was left out
+  LogLevel level = LogLevel::kInfo;
+  Subsystem subsystem = Subsystem::kCore;
 };
 
 bool log_enabled(LogLevel level, Subsystem subsystem);
+// `message` is a literal: the site keeps it.
 void log_line(LogSite& site, LogLevel level, Subsystem subsystem, std::string_view message,
               std::initializer_list<LogField> fields = {});
+// The same line as text with its newline, for the one process that has no writer thread (control/parent).
+std::string format_log_line(LogFormat format, LogLevel level, Subsystem subsystem, std::string_view message,
+                            std::initializer_list<LogField> fields = {});
 
 // Settings; take effect at once. Every subsystem starts at kInfo.
 void set_log_level(LogLevel level);
@@ -75,7 +87,8 @@ class LogSink {
 LogSink* open_log_sink(const std::string& path);
 // Reopens every file (log rotation).
 void reopen_logs();
-// Waits until all that was logged so far is written, at most one second. Call before exit and before fork.
+// Waits until all that was logged so far is written, at most one second. Call before exit and before fork: a forked
+// child starts with empty queues and its own writer thread.
 void flush_logs();
 uint64_t log_lines_dropped();
 

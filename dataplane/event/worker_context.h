@@ -34,6 +34,8 @@ struct WorkerContext {
   upstream::PoolSet* pools = nullptr;     // never null on a worker
   upstream::Resolver* resolver = nullptr;
   handlers::FileCache* files = nullptr;   // made on first use by static_files
+  // Set with `files`: destroys it. The worker calls it, when set, before its loop goes.
+  void (*release_files)(WorkerContext& worker) = nullptr;
 };
 
 }  // namespace headgate

@@ -48,6 +48,9 @@ class BodySource {
   [[nodiscard]] virtual std::optional<uint64_t> remaining() const { return std::nullopt; }
   // The whole rest as a file range, or null. After taking it the caller must not pull.
   [[nodiscard]] virtual const FileRange* file() const { return nullptr; }
+  // Names the bytes that are to come: the same number always means the same bytes, for the life of the process. 0: they
+  // have no such name. Lets filters keep what they made of a body (compressed variants).
+  [[nodiscard]] virtual uint64_t content_id() const { return 0; }
 
  protected:
   // Asked for one answer: call deliver(), finish() or fail() exactly once, now or later.

@@ -19,6 +19,7 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/base/intrusive_list.h"
 #include "dataplane/base/pooled.h"
+#include "dataplane/base/regex.h"
 #include "dataplane/event/loop.h"
 #include "dataplane/event/worker_context.h"
 #include "dataplane/http/body.h"
@@ -60,6 +61,8 @@ class Exchange final : public event::Disposable, public Pooled<Exchange> {
   void set_request_body(BodySource* body) { request_body_ = body; }
   // Keeps the memory of the request head (views of `request`) for as long as the exchange.
   void keep(BlockRef block) { head_block_ = std::move(block); }
+  // The same for the head of an upstream response.
+  void keep_response(BlockRef block) { response_block_ = std::move(block); }
 
   // Runs filters and handler. Both outlive the response head (they are pinned).
   void start(std::span<const Filter* const> filters, const Handler& handler);
@@ -102,10 +105,18 @@ class Exchange final : public event::Disposable, public Pooled<Exchange> {
   Duration upstream_duration{};  // request sent to response head
   Error error{.code = Errc::kInternal, .detail = ""};
   bool failed = false;  // `error` says why
+  bool dispatched = false;       // reached the dispatcher: is counted and logged
+  bool skip_access_log = false;  // the Route says so
 
   // The Snapshot (worker/dispatch sets it); released when the response head goes out.
   void pin(Pin& snapshot);
   void unpin();
+
+  // Groups of the regex that matched the path ($1 ...); views into the request head.
+  void set_captures(const Captures& captures) {
+    if (captures.count > 0) captures_ = arena_.make<Captures>(captures);
+  }
+  [[nodiscard]] const Captures* captures() const { return captures_; }
 
   // For the transport: the response is complete, or the client is gone. Calls the sink; the caller destroys us.
   void end();
@@ -116,6 +127,7 @@ class Exchange final : public event::Disposable, public Pooled<Exchange> {
 
   Arena arena_;  // first: everything below may point into it
   BlockRef head_block_;
+  BlockRef response_block_;
   WorkerContext& worker_;
   ExchangeTransport& transport_;
   ExchangeSink& sink_;
@@ -128,6 +140,7 @@ class Exchange final : public event::Disposable, public Pooled<Exchange> {
   uint32_t started_count_ = 0;
   uint32_t next_filter_ = 0;
   Pin* pin_ = nullptr;
+  const Captures* captures_ = nullptr;
   State state_ = State::kRequest;
   bool is_tunnel_ = false;
   bool ended_ = false;

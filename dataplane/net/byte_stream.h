@@ -43,20 +43,29 @@ class StreamObserver {
 class ByteStream : public event::Disposable {
  public:
   virtual Result<IoResult> read(std::span<char> into) = 0;
+  // Copies what is there without taking it. Plain sockets only (kUnsupported elsewhere): for protocol sniffing.
+  virtual Result<IoResult> peek(std::span<char> into);
   // Gathers; takes what fits now and says how many bytes that was.
   virtual Result<IoResult> write(std::span<const iovec> from) = 0;
+  // The same, saying that more follows at once: small pieces may wait to share a packet.
+  virtual Result<IoResult> write_more(std::span<const iovec> from) { return write(from); }
   // Bytes of an open file, by sendfile(2). Only when kernel_fd() >= 0.
   virtual Result<IoResult> send_file(int file, uint64_t offset, size_t count);
   // Half close: FIN, or close_notify. Everything written before still goes out.
   virtual void shutdown_write() = 0;
+  // What the protocol owes the other side before the descriptor is closed (close_notify). Nothing for plain sockets.
+  virtual void say_goodbye() {}
   // Arms user-space interest; no system call. If it is possible already, the observer is called later in this turn.
   virtual void watch(Interest interest, StreamObserver& observer) = 0;
   // No more calls to the observer.
   virtual void unwatch() = 0;
   // Closes with RST instead of FIN when destroyed.
   virtual void reset_on_close() {}
-  // Is there anything that an idle connection should not have: bytes, end of file, an error? Used before reuse.
+  // May read() find something: bytes, end of file, an error? False means that it would only say kWouldBlock.
   [[nodiscard]] virtual bool readable_hint() const = 0;
+  // Both directions are gone (RST, or closed both ways): what is written now arrives nowhere. Bytes may still wait to be
+  // read. Becomes true before the observer is called with `readable`.
+  [[nodiscard]] virtual bool hung_up() const { return false; }
   // Bytes accepted by write() that have not reached the kernel yet (TLS records waiting). Zero for sockets.
   [[nodiscard]] virtual size_t unsent() const { return 0; }
   // The descriptor when bytes may be moved by the kernel (plain sockets), else -1.

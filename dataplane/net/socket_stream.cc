@@ -9,6 +9,10 @@
 
 namespace headgate::net {
 
+Result<IoResult> ByteStream::peek(std::span<char>) {
+  return Error{.code = Errc::kUnsupported, .detail = "peek on this stream"};
+}
+
 Result<IoResult> ByteStream::send_file(int, uint64_t, size_t) {
   return Error{.code = Errc::kUnsupported, .detail = "sendfile on this stream"};
 }
@@ -44,19 +48,40 @@ Result<IoResult> SocketStream::read(std::span<char> into) {
   }
 }
 
-Result<IoResult> SocketStream::write(std::span<const iovec> from) {
+// Leaves readiness as it is: nothing was taken.
+Result<IoResult> SocketStream::peek(std::span<char> into) {
+  for (;;) {
+    const ssize_t count = ::recv(fd_.get(), into.data(), into.size(), MSG_PEEK);
+    if (count > 0) return IoResult{static_cast<size_t>(count), IoState::kOk};
+    if (count == 0) return IoResult{0, IoState::kEof};
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN) return IoResult{0, IoState::kWouldBlock};
+    return system_error("recv");
+  }
+}
+
+Result<IoResult> SocketStream::write(std::span<const iovec> from) { return send(from, MSG_NOSIGNAL); }
+Result<IoResult> SocketStream::write_more(std::span<const iovec> from) { return send(from, MSG_NOSIGNAL | MSG_MORE); }
+
+Result<IoResult> SocketStream::send(std::span<const iovec> from, int flags) {
   if ((ready_ & event::kWritable) == 0) return IoResult{0, IoState::kWouldBlock};
+  size_t offered = 0;
+  for (const iovec& piece : from) offered += piece.iov_len;
   for (;;) {
     ssize_t count = 0;
     if (from.size() == 1) {
-      count = ::send(fd_.get(), from[0].iov_base, from[0].iov_len, MSG_NOSIGNAL);
+      count = ::send(fd_.get(), from[0].iov_base, from[0].iov_len, flags);
     } else {
       msghdr message{};
       message.msg_iov = const_cast<iovec*>(from.data());
       message.msg_iovlen = from.size();
-      count = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+      count = ::sendmsg(fd_.get(), &message, flags);
     }
-    if (count >= 0) return IoResult{static_cast<size_t>(count), IoState::kOk};
+    if (count >= 0) {
+      // The socket is full: the kernel reports an edge when there is room again.
+      if (static_cast<size_t>(count) < offered) ready_ &= ~event::kWritable;
+      return IoResult{static_cast<size_t>(count), IoState::kOk};
+    }
     if (errno == EINTR) continue;
     if (errno == EAGAIN) {
       ready_ &= ~event::kWritable;
@@ -110,6 +135,7 @@ void SocketStream::on_fd_ready(uint8_t ready) {
   ready_ |= ready & (event::kReadable | event::kWritable);
   if ((ready & (event::kHangup | event::kFailed)) != 0) hangup_ = true;
   notify_later_.cancel();
+  if ((ready & event::kFailed) != 0) failed_ = true;
   notify();
 }
 

@@ -19,13 +19,16 @@ class SocketStream final : public ByteStream, public Pooled<SocketStream>, priva
   ~SocketStream() override;
 
   Result<IoResult> read(std::span<char> into) override;
+  Result<IoResult> peek(std::span<char> into) override;
   Result<IoResult> write(std::span<const iovec> from) override;
+  Result<IoResult> write_more(std::span<const iovec> from) override;
   Result<IoResult> send_file(int file, uint64_t offset, size_t count) override;
   void shutdown_write() override;
   void watch(Interest interest, StreamObserver& observer) override;
   void unwatch() override;
   void reset_on_close() override;
   [[nodiscard]] bool readable_hint() const override { return (ready_ & event::kReadable) != 0; }
+  [[nodiscard]] bool hung_up() const override { return failed_; }
   [[nodiscard]] int kernel_fd() const override { return fd_.get(); }
   [[nodiscard]] const ConnectionFacts& facts() const override { return facts_; }
   void set_remote(const SocketAddress& remote) override { facts_.remote = remote; }
@@ -38,14 +41,17 @@ class SocketStream final : public ByteStream, public Pooled<SocketStream>, priva
   SocketStream(event::Loop& loop, UniqueFd fd, ConnectionFacts facts);
   void on_fd_ready(uint8_t ready) override;
   void notify();
+  Result<IoResult> send(std::span<const iovec> from, int flags);
 
   UniqueFd fd_;
   event::FdWatch watch_;
   event::DeferredCall notify_later_;
   StreamObserver* observer_ = nullptr;
   Interest interest_ = Interest::kNone;
-  uint8_t ready_ = event::kReadable | event::kWritable;  // optimistic: the first try finds out
-  bool hangup_ = false;                                  // end of file is next: a short read does not mean "drained"
+  // A new socket can be written to; whether there is something to read the poller says in the next turn.
+  uint8_t ready_ = event::kWritable;
+  bool hangup_ = false;  // end of file is next: a short read does not mean "drained"
+  bool failed_ = false;
   ConnectionFacts facts_;
 };
 

@@ -49,6 +49,10 @@ struct SyntaxError {
 
 class Document {
  public:
+  Document() = default;
+  Document(const Document&) = delete;  // nodes point into the text
+  Document& operator=(const Document&) = delete;
+
   // Reads `text`, which is kept. False: errors() says what is wrong; nodes read until then are there.
   bool read(std::string text);
 

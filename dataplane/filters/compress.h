@@ -1,0 +1,39 @@
+// compress.h -- compresses responses for clients that accept it, and remembers the result for files.
+// Phase: RESPONSE.   Thread: see filter.h.   Spec: RFC 9110 8.4, 12.5.3 (Accept-Encoding), RFC 9111 5.2.2.6 (no-transform).
+//
+// Left alone: what is encoded already, partial content, Cache-Control: no-transform, answers with Set-Cookie (a secret
+// beside text the client chose can be guessed from the size) unless `with_cookies`, types not listed, sizes outside the
+// bounds. What could have been compressed says Vary: Accept-Encoding; what was has a weak ETag.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dataplane/http/filter.h"
+#include "dataplane/http/message.h"
+
+namespace headgate::filters {
+
+struct CompressOptions {
+  std::vector<std::string> content_types;  // "text/html", "text/*"; empty: text types (see is_text_type)
+  uint64_t min_bytes = 256;                // of bodies whose length is known
+  uint64_t max_bytes = 5 * 1024 * 1024;
+  int level = 5;  // 1-9
+  bool with_cookies = false;
+};
+
+// text/* without event streams, JSON, XML, JavaScript, SVG and the like. `type` without parameters.
+bool is_text_type(std::string_view type);
+
+class Compress final : public http::Filter {
+ public:
+  explicit Compress(CompressOptions options) : options_(std::move(options)) {}
+  http::FilterRun* start(http::Exchange& exchange, WorkerContext& worker) const override;
+
+ private:
+  const CompressOptions options_;
+};
+
+}  // namespace headgate::filters

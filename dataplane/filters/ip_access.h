@@ -1,0 +1,25 @@
+// ip_access.h -- lets clients in or out by address: what is denied gets 403; when an allow list is given, what is not
+// on it does, too. Looks at Exchange::client_address, so trusted proxies are taken into account.
+// Phase: ACCESS.   Thread: see filter.h.
+#pragma once
+
+#include "dataplane/base/address.h"
+#include "dataplane/http/filter.h"
+
+namespace headgate::filters {
+
+struct IpAccessOptions {
+  CidrSet allow;  // empty: all that is not denied
+  CidrSet deny;   // wins over `allow`
+};
+
+class IpAccess final : public http::Filter {
+ public:
+  explicit IpAccess(IpAccessOptions options) : options_(std::move(options)) {}
+  http::FilterRun* start(http::Exchange& exchange, WorkerContext& worker) const override;
+
+ private:
+  const IpAccessOptions options_;
+};
+
+}  // namespace headgate::filters

@@ -1,0 +1,60 @@
+// output_queue.h -- what waits to be written to a stream: whole Buffers and small copied pieces, gathered into one write.
+//
+// Holds memory only while something waits. Writers look at full() and stop pulling bodies when it says so; that is the
+// only limit on a direction's output.
+// Thread: worker.   Owner: a connection.   Unit: bytes.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string_view>
+
+#include "dataplane/base/buffer.h"
+#include "dataplane/base/pooled.h"
+#include "dataplane/net/byte_stream.h"
+
+namespace headgate::http1 {
+
+class OutputQueue {
+ public:
+  static constexpr size_t kFullBytes = 256 * 1024;
+
+  [[nodiscard]] bool empty() const { return store_ == nullptr; }
+  [[nodiscard]] size_t bytes() const { return store_ == nullptr ? 0 : store_->bytes; }
+  // No more body should be pulled for now. Framing around a chunk already pulled always fits.
+  [[nodiscard]] bool full() const {
+    return store_ != nullptr && (store_->bytes >= kFullBytes || store_->end > kSegments - 8);
+  }
+
+  void append(Buffer buffer);
+  // Copied behind what was copied before when it still fits there.
+  void append_copy(std::string_view text);
+  // Room for `size` bytes written in place; then commit(written).
+  char* reserve(size_t size);
+  void commit(size_t size);
+
+  // Writes until empty or until the stream takes no more. `more`: something follows at once (sendfile).
+  Result<void> flush(net::ByteStream& stream, bool more = false);
+  void clear() { store_.reset(); }
+
+ private:
+  static constexpr size_t kSegments = 32;
+  struct Store : Pooled<Store> {
+    std::array<Buffer, kSegments> segments;
+    size_t begin = 0;
+    size_t end = 0;
+    size_t bytes = 0;
+    BlockRef copies;         // where small pieces go
+    size_t copies_used = 0;
+  };
+
+  Store& store() {
+    if (store_ == nullptr) store_ = std::make_unique<Store>();
+    return *store_;
+  }
+  void compact(Store& store);
+
+  std::unique_ptr<Store> store_;
+};
+
+}  // namespace headgate::http1

@@ -1,0 +1,57 @@
+// path_table.h -- the paths of one VirtualHost, and the Routes at each.
+//
+// Order of a lookup (nginx's, so that users find what they know): exact path; then `final` prefixes, longest first;
+// then regexes in order; then one-segment patterns; then prefixes, longest first; then routes without a path. A Route
+// whose predicates do not hold is passed over and the search goes on.
+// Cost: one hash per '/' of the path for prefixes, whatever the number of Routes; regexes are tried one by one.
+// Thread: immutable.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "dataplane/base/hash.h"
+#include "dataplane/routing/route.h"
+
+namespace headgate::routing {
+
+class PathTable {
+ public:
+  // `routes` outlive the table; their order counts among equals.
+  explicit PathTable(const std::vector<std::shared_ptr<const Route>>& routes);
+
+  struct Match {
+    const Route* route = nullptr;
+    Captures captures;  // of a regex path
+  };
+  // False: no Route takes this request.
+  bool find(const http::RequestHead& request, const IpAddress& client, Match& match) const;
+
+ private:
+  using Bucket = std::vector<const Route*>;
+  using Index = std::unordered_map<std::string, Bucket, TextHash, TextEqual>;
+
+  // One letter case of paths: as written, or all lower.
+  struct Paths {
+    Index exact;
+    Index final_prefix;
+    Index segment;
+    Index prefix;
+    std::vector<const Route*> raw_prefix;  // longest first
+    size_t deepest_prefix = 0;             // in segments: longer paths need not be tried
+    bool empty = true;
+  };
+
+  void add(const Route& route);
+  static size_t depth(std::string_view path);
+
+  Paths sensitive_;
+  Paths insensitive_;
+  std::vector<const Route*> regex_;
+  Bucket any_;
+};
+
+}  // namespace headgate::routing

@@ -1,0 +1,81 @@
+// pool.h -- this worker's connections to one Endpoint: idle ones, busy ones, and requests that wait for one.
+//
+// acquire() takes the most recently used idle connection (it is the least likely to have died, and its memory is warm).
+// When there is none a new connection is opened and the request waits; whichever comes first, a connection that became
+// idle or the new one, serves the first waiter.
+// Thread: worker.   Owner: PoolSet. Lives until its last connection is gone, also after its Endpoint left (retire()).
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "dataplane/base/intrusive_list.h"
+#include "dataplane/event/worker_context.h"
+#include "dataplane/http1/client_connection.h"
+#include "dataplane/net/connector.h"
+#include "dataplane/upstream/upstream.h"
+
+namespace headgate::upstream {
+
+class Pool;
+
+// A request that waits for a connection. Leaves the queue when destroyed.
+class PoolWaiter : public ListNode<> {
+ public:
+  // Exactly one of the two, never from inside acquire().
+  virtual void on_connection(http1::ClientConnection& connection) = 0;
+  virtual void on_no_connection(const Error& error) = 0;
+
+ protected:
+  ~PoolWaiter() = default;
+};
+
+class Pool final : private http1::ClientConnectionOwner {
+ public:
+  Pool(WorkerContext& worker, std::shared_ptr<const UpstreamSettings> settings, const Endpoint& endpoint,
+       std::shared_ptr<UpstreamCell> upstream_cell);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  // An idle connection, or null: then the waiter is queued and told later.
+  http1::ClientConnection* acquire(PoolWaiter& waiter, Duration connect_timeout);
+  [[nodiscard]] const std::string& text() const { return endpoint_.text; }
+  [[nodiscard]] EndpointCell& cell() const { return *endpoint_.cell; }
+
+  // The Endpoint left the Upstream or its settings changed: idle connections close, busy ones close when done.
+  void retire();
+  [[nodiscard]] bool retired() const { return retired_; }
+  [[nodiscard]] bool empty() const { return open_ == 0 && connecting_.empty() && waiting_.empty(); }
+  [[nodiscard]] size_t idle() const { return idle_count_; }
+
+ private:
+  class Connecting;
+
+  // http1::ClientConnectionOwner
+  void on_connection_idle(http1::ClientConnection& connection) override;
+  void on_connection_closed(http1::ClientConnection& connection) override;
+
+  void connect(Duration timeout);
+  void on_connected(Connecting& connecting, std::unique_ptr<net::ByteStream> stream);
+  void on_connect_failed(Connecting& connecting, const Error& error);
+  void end(Connecting& connecting);
+  void serve_waiters();
+
+  WorkerContext& worker_;
+  std::shared_ptr<const UpstreamSettings> settings_;
+  std::shared_ptr<UpstreamCell> upstream_cell_;
+  Endpoint endpoint_;
+  http::HttpLimits limits_;  // of responses
+  IntrusiveList<http1::ClientConnection> idle_;  // most recently used first
+  IntrusiveList<http1::ClientConnection> busy_;
+  IntrusiveList<Connecting> connecting_;
+  IntrusiveList<PoolWaiter> waiting_;
+  size_t idle_count_ = 0;
+  size_t open_ = 0;
+  size_t waiting_count_ = 0;
+  bool retired_ = false;
+  bool serving_ = false;
+};
+
+}  // namespace headgate::upstream

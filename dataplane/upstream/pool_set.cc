@@ -1,0 +1,58 @@
+#include "dataplane/upstream/pool_set.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+namespace headgate::upstream {
+
+void PoolSet::bind(std::span<const std::shared_ptr<const Upstream>> by_slot) {
+  std::erase_if(retired_, [](const auto& pool) { return pool->empty(); });
+  if (slots_.size() < by_slot.size()) slots_.resize(by_slot.size());
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    const std::shared_ptr<const Upstream> next = i < by_slot.size() ? by_slot[i] : nullptr;
+    if (next == slot.upstream) continue;
+    const bool same_settings = next != nullptr && slot.upstream != nullptr && next->name() == slot.upstream->name() &&
+                               next->shared_settings() == slot.upstream->shared_settings();
+    std::unordered_set<const EndpointCell*> kept;
+    if (same_settings) {
+      for (const Endpoint& endpoint : next->endpoints()) kept.insert(endpoint.cell.get());
+    }
+    for (auto it = slot.pools.begin(); it != slot.pools.end();) {
+      if (kept.contains(it->first)) {
+        ++it;
+      } else {
+        retire(std::move(it->second));
+        it = slot.pools.erase(it);
+      }
+    }
+    slot.upstream = next;
+    slot.by_endpoint.assign(next == nullptr ? 0 : next->endpoints().size(), nullptr);
+  }
+  loads_.bind(by_slot);
+}
+
+const std::shared_ptr<const Upstream>& PoolSet::upstream(uint32_t slot) const {
+  static const std::shared_ptr<const Upstream> none;
+  return slot < slots_.size() ? slots_[slot].upstream : none;
+}
+
+Pool& PoolSet::pool(const Upstream& upstream, uint32_t endpoint) {
+  Slot& slot = slots_[upstream.slot()];
+  const bool current = slot.upstream.get() == &upstream;
+  if (current && slot.by_endpoint[endpoint] != nullptr) return *slot.by_endpoint[endpoint];
+  const Endpoint& where = upstream.endpoint(endpoint);
+  std::unique_ptr<Pool>& pool = slot.pools[where.cell.get()];
+  if (pool == nullptr) {
+    pool = std::make_unique<Pool>(worker_, upstream.shared_settings(), where, upstream.shared_cell());
+  }
+  if (current) slot.by_endpoint[endpoint] = pool.get();
+  return *pool;
+}
+
+void PoolSet::retire(std::unique_ptr<Pool> pool) {
+  pool->retire();
+  if (!pool->empty()) retired_.push_back(std::move(pool));
+}
+
+}  // namespace headgate::upstream

@@ -1,0 +1,44 @@
+// pool_set.h -- all Pools and loads of one worker; survives Snapshot swaps.
+//
+// Slots are dense numbers of Upstreams, stable by name: handlers keep a slot, and ask here for the Upstream as it is
+// now. Pools are matched by endpoint cell (that is, by address), so an endpoint change keeps every other connection.
+// Thread: worker.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "dataplane/upstream/pool.h"
+#include "dataplane/upstream/worker_load.h"
+
+namespace headgate::upstream {
+
+class PoolSet {
+ public:
+  explicit PoolSet(WorkerContext& worker) : worker_(worker) {}
+
+  // Takes over the Upstreams of a Snapshot; null stands for a free slot. Pools of endpoints that left are retired.
+  void bind(std::span<const std::shared_ptr<const Upstream>> by_slot);
+  // Null when the slot is free.
+  [[nodiscard]] const std::shared_ptr<const Upstream>& upstream(uint32_t slot) const;
+  [[nodiscard]] WorkerLoad& load(const Upstream& upstream) { return loads_.of(upstream); }
+  // The pool of one endpoint of an Upstream that upstream() gave.
+  [[nodiscard]] Pool& pool(const Upstream& upstream, uint32_t endpoint);
+
+ private:
+  struct Slot {
+    std::shared_ptr<const Upstream> upstream;
+    std::unordered_map<const EndpointCell*, std::unique_ptr<Pool>> pools;
+    std::vector<Pool*> by_endpoint;  // of `upstream`; null until first used
+  };
+  void retire(std::unique_ptr<Pool> pool);
+
+  WorkerContext& worker_;
+  std::vector<Slot> slots_;
+  std::vector<std::unique_ptr<Pool>> retired_;
+  WorkerLoads loads_;
+};
+
+}  // namespace headgate::upstream

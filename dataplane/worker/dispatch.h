@@ -1,0 +1,36 @@
+// dispatch.h -- Exchange -> route -> filters -> handler; and what is counted and logged when it is over.
+// Thread: worker.   Owner: OpenListener; one per listener and worker, it outlives Snapshots.
+#pragma once
+
+#include <memory>
+
+#include "dataplane/http/exchange.h"
+#include "dataplane/snapshot/snapshot.h"
+#include "dataplane/worker/snapshot_ref.h"
+
+namespace headgate::worker {
+
+class Dispatch final : public http::ExchangeSink {
+ public:
+  explicit Dispatch(WorkerContext& worker) : worker_(worker) {}
+
+  // From the next request on. `pin` is the current Snapshot, which holds `listener`.
+  void use(std::shared_ptr<const snapshot::Listener> listener, SnapshotRef& pin) {
+    listener_ = std::move(listener);
+    pin_ = &pin;
+  }
+
+  // http::ExchangeSink
+  void on_exchange(http::Exchange& exchange) override;
+  void on_exchange_end(http::Exchange& exchange) override;
+  void on_refused(uint16_t status, const Error& error) override;
+
+ private:
+  void count_response(uint16_t status);
+
+  WorkerContext& worker_;
+  std::shared_ptr<const snapshot::Listener> listener_;
+  SnapshotRef* pin_ = nullptr;
+};
+
+}  // namespace headgate::worker
