@@ -135,8 +135,7 @@ std::string Certificate::read_key(std::string_view pem) {
   key_.reset(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_password, &asked));
   if (key_ == nullptr) {
     if (asked) return "the private key is encrypted: store it without a passphrase";
-    const unsigned long code = ERR_peek_last_error();
-    if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE) {
+    if (pem.find("PRIVATE KEY-----") == std::string_view::npos) {
       return "no private key in the text (expected -----BEGIN PRIVATE KEY-----)";
     }
     return "the private key cannot be read: " + take_error_text("bad PEM");
