@@ -276,10 +276,12 @@ bool Responder::add_addresses(const ZoneSet& zones, NameView target, bool glue, 
   zones.prepare(target, name);
   const ZoneSet::Node node = zones.find(name, 0);
   if (!node || (!glue && node.is_at_or_below_cut())) return true;
-  const auto added = std::span(added_).first(added_count_);
-  if (std::find(added.begin(), added.end(), node) != added.end()) return true;
-  if (added_count_ == kMaxAdditional) return false;
-  added_[added_count_++] = node;
+  if (!glue) {  // several MX or SRV records may name one host; NS records do not
+    const auto added = std::span(added_).first(added_count_);
+    if (std::find(added.begin(), added.end(), node) != added.end()) return true;
+    if (added_count_ == kMaxAdditional) return false;
+    added_[added_count_++] = node;
+  }
   for (const uint16_t type : {kTypeA, kTypeAaaa}) {
     ZoneSet::Rrset rrset;
     if (node.find(type, rrset) && !write_rrset(kAdditionalSection, target, rrset, required)) return false;
