@@ -11,6 +11,19 @@ using http::FieldId;
 using upstream::AttemptStage;
 using upstream::FailureKind;
 
+namespace {
+
+// "/api/x?q" without "/api" is "/x?q"; "/api" is "/". Whole segments only.
+std::string_view without_prefix(std::string_view target, std::string_view prefix, Arena& arena) {
+  if (!target.starts_with(prefix)) return target;
+  const std::string_view rest = target.substr(prefix.size());
+  if (rest.empty()) return "/";
+  if (rest[0] == '/') return rest;
+  return rest[0] == '?' ? arena.concat("/", rest) : target;
+}
+
+}  // namespace
+
 ProxyRun::ProxyRun(const Proxy& proxy, http::Exchange& exchange, WorkerContext& worker)
     : proxy_(proxy), exchange_(exchange), worker_(worker), head_(exchange.arena()), began_(worker.loop.now()) {}
 
@@ -56,7 +69,7 @@ void ProxyRun::prepare_head() {
   if (options.websocket) head_.protocol = from.protocol;
   head_.headers.assign(from.headers);
   http::strip_hop_by_hop(head_.headers, http::TeField::kKeepTrailers);
-  if (!options.strip_prefix.empty()) head_.target = http::without_prefix(head_.target, options.strip_prefix, arena);
+  if (!options.strip_prefix.empty()) head_.target = without_prefix(head_.target, options.strip_prefix, arena);
 
   if (options.host) {
     head_.authority = options.host->expand(exchange_);
