@@ -8,8 +8,8 @@
 namespace headgate::dns {
 namespace {
 
-constexpr size_t kMaxChain = 16;        // CNAMEs followed for one query
-constexpr size_t kMaxAdditional = 16;   // names whose addresses are added
+constexpr size_t kMaxChain = 16;       // CNAMEs followed for one query
+constexpr size_t kMaxAdditional = 16;  // names whose addresses are added
 constexpr size_t kOptBytes = 11;
 constexpr uint16_t kOptionNsid = 3;
 
@@ -219,9 +219,8 @@ Responder::Step Responder::answer_node(const ZoneSet& zones, const ZoneSet::Node
 
 void Responder::answer_any(const ZoneSet::Node& node, NameView owner) {
   outcome_ = Outcome::kAnswer;
-  node.for_each([&](const ZoneSet::Rrset& rrset) {
-    return write_rrset(kAnswerSection, owner, rrset) && options_.any_full;
-  });
+  node.for_each(
+      [&](const ZoneSet::Rrset& rrset) { return write_rrset(kAnswerSection, owner, rrset) && options_.any_full; });
 }
 
 void Responder::refer(const ZoneSet& zones, const ZoneSet::Node& node, NameView owner) {
@@ -276,10 +275,12 @@ bool Responder::add_addresses(const ZoneSet& zones, NameView target, bool glue, 
   zones.prepare(target, name);
   const ZoneSet::Node node = zones.find(name, 0);
   if (!node || (!glue && node.is_at_or_below_cut())) return true;
-  const auto added = std::span(added_).first(added_count_);
-  if (std::find(added.begin(), added.end(), node) != added.end()) return true;
-  if (added_count_ == kMaxAdditional) return false;
-  added_[added_count_++] = node;
+  if (!glue) {  // several MX or SRV records may name one host; NS records do not
+    const auto added = std::span(added_).first(added_count_);
+    if (std::find(added.begin(), added.end(), node) != added.end()) return true;
+    if (added_count_ == kMaxAdditional) return false;
+    added_[added_count_++] = node;
+  }
   for (const uint16_t type : {kTypeA, kTypeAaaa}) {
     ZoneSet::Rrset rrset;
     if (node.find(type, rrset) && !write_rrset(kAdditionalSection, target, rrset, required)) return false;

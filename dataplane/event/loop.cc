@@ -87,6 +87,7 @@ void Loop::run_deferred() {
 void Loop::run_disposals() {
   while (disposals_ != nullptr) {
     Disposable* object = std::exchange(disposals_, nullptr);
+    last_disposal_ = &disposals_;
     while (object != nullptr) {
       Disposable* next = object->next_disposed_;
       object->dispose();
@@ -107,8 +108,9 @@ WallTime Loop::wall() {
 void Loop::defer_delete(std::unique_ptr<Disposable> object) {
   if (object == nullptr) return;
   Disposable* raw = object.release();
-  raw->next_disposed_ = disposals_;
-  disposals_ = raw;
+  raw->next_disposed_ = nullptr;
+  *last_disposal_ = raw;
+  last_disposal_ = &raw->next_disposed_;
 }
 
 // An event of this watch may still wait in the current batch.

@@ -144,7 +144,8 @@ class Loop {
   uint64_t wall_turn_ = UINT64_MAX;
   TimerWheel timers_;
   IntrusiveList<DeferredCall> deferred_;
-  Disposable* disposals_ = nullptr;
+  Disposable* disposals_ = nullptr;  // oldest first
+  Disposable** last_disposal_ = &disposals_;
   std::array<ReadyEvent, 256> ready_{};
   size_t ready_count_ = 0;
   size_t ready_at_ = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "dataplane/base/number.h"
 #include "dataplane/http1/serializer.h"
 
 namespace headgate::http1 {
@@ -40,11 +41,26 @@ void ClientConnection::send(const http::RequestHead& head, http::BodySource* bod
   ++requests_;
   keep_alive_ = true;
   got_bytes_ = false;
-  parser_.reset();
+  parser_.reset(method_);
   request_body_ = body;
   request_done_ = body == nullptr;
   request_chunked_ = body != nullptr && !head.content_length;
-  write_request_head(output_, head, {.chunked = request_chunked_, .has_body = body != nullptr});
+  HeadOptions options;
+  if (request_chunked_) {
+    options.framing.kind = Framing::kChunked;
+  } else if (body != nullptr) {
+    options.framing = http::BodyFraming::of_length(*head.content_length);
+  }
+  // A method that usually brings content says that there is none (RFC 9110 8.6).
+  options.zero_length = head.method == http::Method::kPost || head.method == http::Method::kPut ||
+                        head.method == http::Method::kPatch || head.content_length.has_value();
+  if (wants_upgrade_) {
+    options.connection = ConnectionField::kUpgrade;
+    options.upgrade = head.protocol;
+  }
+  first_chunk_ = true;
+  char* at = output_.reserve(request_head_room(head, head.headers, head.target, options));
+  output_.commit(static_cast<size_t>(write_request_head(at, head, head.headers, head.target, options) - at));
   expect_within(timeouts_.response);
   if (body == nullptr) {
     flush();
@@ -184,9 +200,12 @@ void ClientConnection::on_chunk(Buffer chunk) {
   pulling_ = false;
   if (state_ == State::kClosed || state_ == State::kIdle) return;
   const size_t size = chunk.size();
-  if (request_chunked_) append_chunk_header(output_, size);
+  if (request_chunked_) {
+    char* at = output_.reserve(kChunkHeaderRoom);
+    output_.commit(static_cast<size_t>(write_chunk_header(at, size, first_chunk_) - at));
+    first_chunk_ = false;
+  }
   output_.append(std::move(chunk));
-  if (request_chunked_) output_.append_copy("\r\n");
   if (state_ == State::kTunnel) expect_within(timeouts_.tunnel_idle);
   (void)over_budget(size);
   pump();
@@ -197,7 +216,10 @@ void ClientConnection::on_end(const http::Trailers* trailers) {
   if (state_ == State::kClosed || state_ == State::kIdle) return;
   request_body_ = nullptr;
   request_done_ = true;
-  if (request_chunked_) append_last_chunk(output_, trailers);
+  if (request_chunked_) {
+    char* at = output_.reserve(last_chunk_room(trailers));
+    output_.commit(static_cast<size_t>(write_last_chunk(at, first_chunk_, trailers) - at));
+  }
   // From here on the endpoint is the one we wait for.
   if (state_ == State::kRequest) expect_within(timeouts_.response);
   pump();
@@ -263,7 +285,7 @@ bool ClientConnection::read_more() {
     input_end_ = static_cast<uint32_t>(unread_bytes);
     if (state_ == State::kRequest && unread_bytes > 0) {
       // Views pointed into the old block.
-      parser_.reset();
+      parser_.reset(method_);
       *response_ = http::ResponseHead(response_->headers.arena());
     }
   }
@@ -291,17 +313,17 @@ void ClientConnection::read_head() {
   if (reading_) return;
   reading_ = true;
   while (state_ == State::kRequest && (has_unread() || read_more())) {
-    switch (parser_.parse(unread(), limits_, method_, *response_)) {
-      case ResponseParser::Outcome::kNeedMore:
+    switch (parser_.parse(unread(), limits_, *response_)) {
+      case Outcome::kNeedMore:
         if (!read_more()) {
           reading_ = false;
           return;
         }
         continue;
-      case ResponseParser::Outcome::kError:
+      case Outcome::kError:
         fail({.code = Errc::kMalformed, .detail = parser_.error().detail});
         break;
-      case ResponseParser::Outcome::kDone: take_response(); break;
+      case Outcome::kDone: take_response(); break;
     }
   }
   reading_ = false;
@@ -314,7 +336,7 @@ void ClientConnection::take_response() {
   if (status < 200 && status != 101) {
     observer_->on_informational(*response_);
     if (state_ != State::kRequest || response_ == nullptr) return;
-    parser_.reset();
+    parser_.reset(method_);
     *response_ = http::ResponseHead(response_->headers.arena());
     return;
   }
@@ -333,23 +355,16 @@ void ClientConnection::take_response() {
   }
   state_ = State::kResponse;
   keep_alive_ = keep_alive_ && parser_.keep_alive();
-  Framing framing = Framing::kUntilClose;
-  if (parser_.bodyless() || (response_->content_length && *response_->content_length == 0)) {
-    framing = Framing::kNone;
-  } else if (parser_.chunked()) {
-    framing = Framing::kChunked;
-  } else if (response_->content_length) {
-    framing = Framing::kLength;
-  } else {
-    keep_alive_ = false;
-  }
+  const http::BodyFraming body = parser_.framing();
+  const Framing framing = body.kind;
+  if (framing == Framing::kUntilClose) keep_alive_ = false;
   if (framing == Framing::kNone) {
     bulk_ = false;
     finish_response();
     observer.on_response_head(nullptr, memory);
     return;
   }
-  response_body_ = response_->headers.arena().make<ResponseBody>(*this, framing, response_->content_length.value_or(0));
+  response_body_ = response_->headers.arena().make<ResponseBody>(*this, framing, body.length);
   observer.on_response_head(response_body_, memory);
 }
 
@@ -476,28 +491,21 @@ bool ClientConnection::ResponseBody::answer() {
 bool ClientConnection::ResponseBody::answer_chunked() {
   ClientConnection& connection = *connection_;
   while (connection.has_unread()) {
-    const ChunkedDecoder::Step step = decoder_.decode(connection.unread(), connection.response_->headers.arena());
-    switch (step.outcome) {
-      case ChunkedDecoder::Outcome::kData: {
-        connection.input_begin_ += static_cast<uint32_t>(step.data_offset);
-        Buffer chunk = connection.take_unread(step.data_size);
-        received_ += chunk.size();
-        deliver(std::move(chunk));
+    const ChunkedDecoder::Step step = decoder_.decode(connection.unread(), connection.limits_, trailers_);
+    connection.input_begin_ += static_cast<uint32_t>(step.used);
+    switch (step.kind) {
+      case ChunkedDecoder::Step::Kind::kData:
+        received_ += step.data.size();
+        deliver(Buffer(connection.input_, step.data.data(), step.data.size()));
         return true;
-      }
-      case ChunkedDecoder::Outcome::kEnd:
-        connection.input_begin_ += static_cast<uint32_t>(step.consumed);
+      case ChunkedDecoder::Step::Kind::kEnd:
         connection.bulk_ = received_ > kBulk;
         complete_ = true;
         connection.finish_response();
-        finish(decoder_.trailers());
+        finish(trailers_.size() == 0 ? nullptr : &trailers_);
         return true;
-      case ChunkedDecoder::Outcome::kNeedMore:
-        connection.input_begin_ += static_cast<uint32_t>(step.consumed);
-        return false;
-      case ChunkedDecoder::Outcome::kError:
-        connection.fail(decoder_.error().from(Origin::kUpstream));
-        return true;
+      case ChunkedDecoder::Step::Kind::kNeedMore: return false;
+      case ChunkedDecoder::Step::Kind::kError: connection.fail(decoder_.error()); return true;
     }
   }
   return false;

@@ -15,6 +15,7 @@
 #include "dataplane/event/worker_context.h"
 #include "dataplane/http/client_exchange.h"
 #include "dataplane/http/exchange_sink.h"
+#include "dataplane/http1/chunked.h"
 #include "dataplane/http1/output_queue.h"
 #include "dataplane/http1/parser.h"
 #include "dataplane/net/byte_stream.h"
@@ -63,14 +64,14 @@ class ClientConnection final : public event::Disposable,
 
  private:
   enum class State : uint8_t { kIdle, kRequest, kResponse, kTunnel, kClosed };
-  enum class Framing : uint8_t { kNone, kLength, kChunked, kUntilClose };
+  using Framing = http::BodyFraming::Kind;
 
   // Lives in the arena of the Exchange that asked, so that a pull after the last byte, or after the connection broke or
   // went on to another request, still gets its own answer: then `connection_` is null.
   class ResponseBody final : public http::BodySource {
    public:
     ResponseBody(ClientConnection& connection, Framing framing, uint64_t length)
-        : connection_(&connection), framing_(framing), left_(length) {}
+        : connection_(&connection), framing_(framing), left_(length), trailers_(connection.response_->headers.arena()) {}
     ~ResponseBody() override;
     [[nodiscard]] std::optional<uint64_t> remaining() const override;
     [[nodiscard]] bool complete() const { return complete_; }
@@ -94,7 +95,8 @@ class ClientConnection final : public event::Disposable,
     uint64_t left_;
     uint64_t received_ = 0;
     Error broken_{.code = Errc::kClosed, .origin = Origin::kUpstream, .detail = "body cut short"};
-    ChunkedDecoder decoder_;
+    ChunkedDecoder decoder_{Origin::kUpstream};
+    http::Trailers trailers_;
   };
 
   void on_stream_ready(bool readable, bool writable) override;
@@ -144,6 +146,7 @@ class ClientConnection final : public event::Disposable,
   uint32_t requests_ = 0;
   State state_ = State::kIdle;
   bool request_chunked_ = false;
+  bool first_chunk_ = true;    // none was written yet
   bool request_done_ = true;   // its last byte is queued
   bool wants_upgrade_ = false;
   bool pulling_ = false;

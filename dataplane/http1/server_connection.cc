@@ -1,12 +1,13 @@
 #include "dataplane/http1/server_connection.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
+#include "dataplane/base/number.h"
 #include "dataplane/http/date.h"
 #include "dataplane/http/error_response.h"
 #include "dataplane/http/status.h"
-#include "dataplane/http1/serializer.h"
 
 namespace headgate::http1 {
 namespace {
@@ -16,6 +17,11 @@ constexpr size_t kTurnBudget = 256 * 1024;
 constexpr Duration kLingerTime = std::chrono::seconds(2);
 // A quiet connection is closed this long after draining began: late enough not to cross a request on its way.
 constexpr Duration kDrainQuiet = std::chrono::seconds(1);
+
+void append_chunk_header(OutputQueue& output, uint64_t size, bool first) {
+  char* at = output.reserve(kChunkHeaderRoom);
+  output.commit(static_cast<size_t>(write_chunk_header(at, size, first) - at));
+}
 
 bool status_has_no_body(uint16_t status) { return status < 200 || status == 204 || status == 304; }
 
@@ -150,7 +156,7 @@ void ServerConnection::process_input() {
     if (state_ == State::kIdle) {
       state_ = State::kHead;
       parser_.reset();
-      exchange_ = std::make_unique<http::Exchange>(worker_, *this, sink_);
+      exchange_.reset(new http::Exchange(worker_, *this, sink_));
     }
     // A head that is already here whole needs no second look at the socket.
     while (state_ == State::kHead && !parse_head()) {
@@ -251,9 +257,9 @@ Buffer ServerConnection::take_unread(size_t most) {
 
 bool ServerConnection::parse_head() {
   switch (parser_.parse(unread(), limits_, exchange_->request())) {
-    case RequestParser::Outcome::kNeedMore: return false;
-    case RequestParser::Outcome::kError: refuse(parser_.error().from(Origin::kDownstream)); return false;
-    case RequestParser::Outcome::kDone: take_request(); return true;
+    case Outcome::kNeedMore: return false;
+    case Outcome::kError: refuse(parser_.error().from(Origin::kDownstream)); return false;
+    case Outcome::kDone: take_request(); return true;
   }
   return false;
 }
@@ -266,13 +272,8 @@ void ServerConnection::take_request() {
   ++requests_;
   keep_alive_ = parser_.keep_alive() && !draining_ &&
                 (limits_.max_requests_per_connection == 0 || requests_ < limits_.max_requests_per_connection);
-  Framing framing = Framing::kNone;
-  if (parser_.chunked()) {
-    framing = Framing::kChunked;
-  } else if (head.content_length.value_or(0) > 0) {
-    framing = Framing::kLength;
-  }
-  if (limits_.body_bytes != 0 && head.content_length.value_or(0) > limits_.body_bytes) {
+  const http::BodyFraming framing = parser_.framing();
+  if (limits_.body_bytes != 0 && framing.length > limits_.body_bytes) {
     refuse({.code = Errc::kBodyTooLarge, .origin = Origin::kDownstream, .detail = "Content-Length over the limit"});
     return;
   }
@@ -282,8 +283,8 @@ void ServerConnection::take_request() {
   response_done_ = false;
   response_started_ = false;
   pulling_ = false;
-  if (framing != Framing::kNone) {
-    request_body_ = exchange_->arena().make<RequestBody>(*this, framing, head.content_length.value_or(0));
+  if (framing.kind != Framing::kNone) {
+    request_body_ = exchange_->arena().make<RequestBody>(*this, framing.kind, framing.length);
     exchange_->set_request_body(request_body_);
   }
   sink_.on_exchange(*exchange_);
@@ -379,31 +380,26 @@ bool ServerConnection::RequestBody::answer() {
 
 bool ServerConnection::RequestBody::answer_chunked() {
   while (connection_->has_unread()) {
-    const ChunkedDecoder::Step step = decoder_.decode(connection_->unread(), connection_->exchange_->arena());
-    switch (step.outcome) {
-      case ChunkedDecoder::Outcome::kData: {
-        connection_->input_begin_ += static_cast<uint32_t>(step.data_offset);
-        Buffer chunk = connection_->take_unread(step.data_size);
-        received_ += chunk.size();
-        connection_->exchange_->body_bytes_received += chunk.size();
+    const ChunkedDecoder::Step step = decoder_.decode(connection_->unread(), connection_->limits_, trailers_);
+    connection_->input_begin_ += static_cast<uint32_t>(step.used);
+    switch (step.kind) {
+      case ChunkedDecoder::Step::Kind::kData:
+        received_ += step.data.size();
+        connection_->exchange_->body_bytes_received += step.data.size();
         if (connection_->limits_.body_bytes != 0 && received_ > connection_->limits_.body_bytes) {
           connection_->keep_alive_ = false;
           fail({.code = Errc::kBodyTooLarge, .origin = Origin::kDownstream, .detail = "chunked body over the limit"});
         } else {
-          deliver(std::move(chunk));
+          deliver(Buffer(connection_->input_, step.data.data(), step.data.size()));
         }
         return true;
-      }
-      case ChunkedDecoder::Outcome::kEnd:
-        connection_->input_begin_ += static_cast<uint32_t>(step.consumed);
-        finish_whole(decoder_.trailers());
+      case ChunkedDecoder::Step::Kind::kEnd:
+        finish_whole(trailers_.size() == 0 ? nullptr : &trailers_);
         return true;
-      case ChunkedDecoder::Outcome::kNeedMore:
-        connection_->input_begin_ += static_cast<uint32_t>(step.consumed);
-        return false;
-      case ChunkedDecoder::Outcome::kError:
+      case ChunkedDecoder::Step::Kind::kNeedMore: return false;
+      case ChunkedDecoder::Step::Kind::kError:
         connection_->keep_alive_ = false;
-        fail(decoder_.error().from(Origin::kDownstream));
+        fail(decoder_.error());
         return true;
     }
   }
@@ -422,9 +418,14 @@ void ServerConnection::RequestBody::finish_whole(const http::Trailers* trailers)
 
 // -- responses --------------------------------------------------------------------------------------------------------
 
+void ServerConnection::write_head(const http::ResponseHead& head, const HeadOptions& options) {
+  char* at = output_.reserve(response_head_room(head, options));
+  output_.commit(static_cast<size_t>(write_response_head(at, head, options) - at));
+}
+
 void ServerConnection::send_informational(http::Exchange& exchange, const http::ResponseHead& head) {
   if (exchange.request().version == http::Version::kHttp10) return;
-  write_informational_head(output_, head);
+  write_head(head, {});
   flush();
 }
 
@@ -434,14 +435,14 @@ void ServerConnection::send_response(http::Exchange& exchange, http::ResponseHea
   if (draining_ || (exchange.failed && http::answer_for(exchange.error).close)) keep_alive_ = false;
   // A client that waits for 100 Continue may or may not send the body now: only closing is unambiguous.
   if (request.expect_continue && !body_complete()) keep_alive_ = false;
+  response_left_ = 0;
   const bool no_body = request.method == http::Method::kHead || status_has_no_body(head.status);
   if (no_body) {
     response_framing_ = Framing::kNone;
   } else if (body == nullptr) {
     response_framing_ = Framing::kNone;
-    head.content_length = 0;
   } else if (head.content_length) {
-    response_framing_ = Framing::kLength;
+    response_framing_ = *head.content_length == 0 ? Framing::kNone : Framing::kLength;
     response_left_ = *head.content_length;
   } else if (request.version == http::Version::kHttp11) {
     response_framing_ = Framing::kChunked;
@@ -449,12 +450,23 @@ void ServerConnection::send_response(http::Exchange& exchange, http::ResponseHea
     response_framing_ = Framing::kUntilClose;
     keep_alive_ = false;
   }
-  write_response_head(output_, head,
-                      {.version = request.version,
-                       .keep_alive = keep_alive_,
-                       .chunked = response_framing_ == Framing::kChunked,
-                       .date = worker_.date->now(worker_.loop)});
-  if (body != nullptr && (response_framing_ == Framing::kNone || (response_framing_ == Framing::kLength && response_left_ == 0))) {
+  HeadOptions options{.date = worker_.date->now(worker_.loop)};
+  options.framing = {response_framing_, response_left_};
+  if (response_framing_ == Framing::kNone) {
+    if (!no_body) {
+      options.zero_length = true;
+    } else if (head.status >= 200 && head.status != 204) {
+      options.described_length = head.content_length;
+    }
+  }
+  if (!keep_alive_) {
+    options.connection = ConnectionField::kClose;
+  } else if (request.version == http::Version::kHttp10) {
+    options.connection = ConnectionField::kKeepAlive;
+  }
+  first_chunk_ = true;
+  write_head(head, options);
+  if (body != nullptr && response_framing_ == Framing::kNone) {
     body->cancel();
     body = nullptr;
   }
@@ -485,10 +497,9 @@ http::BodySource& ServerConnection::start_tunnel(http::Exchange& exchange, http:
                                                  http::BodySource& from_upstream) {
   response_started_ = true;
   keep_alive_ = false;
-  write_response_head(output_, head,
-                      {.version = http::Version::kHttp11,
-                       .upgrade = exchange.request().protocol,
-                       .date = worker_.date->now(worker_.loop)});
+  write_head(head, {.connection = ConnectionField::kUpgrade,
+                    .upgrade = exchange.request().protocol,
+                    .date = worker_.date->now(worker_.loop)});
   state_ = State::kTunnel;
   response_framing_ = Framing::kUntilClose;
   response_body_ = &from_upstream;
@@ -531,9 +542,9 @@ void ServerConnection::on_chunk(Buffer chunk) {
   exchange_->body_bytes_sent += size;
   switch (response_framing_) {
     case Framing::kChunked:
-      append_chunk_header(output_, size);
+      append_chunk_header(output_, size, first_chunk_);
+      first_chunk_ = false;
       output_.append(std::move(chunk));
-      output_.append_copy("\r\n");
       break;
     case Framing::kLength:
       if (size > response_left_) {
@@ -567,7 +578,10 @@ void ServerConnection::on_end(const http::Trailers* trailers) {
     exchange_->abort({.code = Errc::kClosed, .origin = Origin::kUpstream, .detail = "body shorter than its length"});
     return;
   }
-  if (response_framing_ == Framing::kChunked) append_last_chunk(output_, trailers);
+  if (response_framing_ == Framing::kChunked) {
+    char* at = output_.reserve(last_chunk_room(trailers));
+    output_.commit(static_cast<size_t>(write_last_chunk(at, first_chunk_, trailers) - at));
+  }
   response_done_ = true;
   pump();
 }

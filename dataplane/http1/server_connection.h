@@ -18,8 +18,10 @@
 #include "dataplane/event/worker_context.h"
 #include "dataplane/http/exchange.h"
 #include "dataplane/http/exchange_sink.h"
+#include "dataplane/http1/chunked.h"
 #include "dataplane/http1/output_queue.h"
 #include "dataplane/http1/parser.h"
+#include "dataplane/http1/serializer.h"
 #include "dataplane/net/byte_stream.h"
 
 namespace headgate::http1 {
@@ -53,14 +55,14 @@ class ServerConnection final : public event::Disposable,
 
  private:
   enum class State : uint8_t { kIdle, kHead, kExchange, kTunnel, kClosing, kClosed };
-  enum class Framing : uint8_t { kNone, kLength, kChunked, kUntilClose };
+  using Framing = http::BodyFraming::Kind;
 
   // The body of the request being answered, or the client's opaque bytes of a tunnel. Lives in the Exchange's arena;
   // when the exchange is over first, `connection_` is null and a pull fails.
   class RequestBody final : public http::BodySource {
    public:
     RequestBody(ServerConnection& connection, Framing framing, uint64_t length)
-        : connection_(&connection), framing_(framing), left_(length) {}
+        : connection_(&connection), framing_(framing), left_(length), trailers_(connection.exchange_->arena()) {}
     [[nodiscard]] std::optional<uint64_t> remaining() const override;
     [[nodiscard]] bool complete() const { return complete_; }
     [[nodiscard]] bool waiting() const { return pulled(); }
@@ -81,13 +83,13 @@ class ServerConnection final : public event::Disposable,
     bool complete_ = false;
     uint64_t left_;  // kLength
     uint64_t received_ = 0;
-    ChunkedDecoder decoder_;  // kChunked
+    ChunkedDecoder decoder_{Origin::kDownstream};  // kChunked
+    http::Trailers trailers_;
     friend class ServerConnection;
   };
 
   // net::StreamObserver
   void on_stream_ready(bool readable, bool writable) override;
-  void on_stream_hangup() override;
 
   // http::ExchangeTransport
   const ConnectionFacts& facts() const override { return stream_->facts(); }
@@ -118,6 +120,7 @@ class ServerConnection final : public event::Disposable,
   void pump();
   void flush();
   void send_file();
+  void write_head(const http::ResponseHead& head, const HeadOptions& options);
   void after_response();
   void finish_exchange();
   void close_gracefully();
@@ -161,6 +164,7 @@ class ServerConnection final : public event::Disposable,
   bool pumping_ = false;        // pump() is on the stack
   bool response_done_ = false;  // the body has ended, its last bytes may still be queued
   bool response_started_ = false;
+  bool first_chunk_ = true;     // kChunked: no chunk was written yet
   bool processing_ = false;     // process_input() is on the stack
   bool client_eof_ = false;
   bool body_unread_ = false;    // the client may still be sending what we do not want

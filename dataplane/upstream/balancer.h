@@ -55,7 +55,7 @@ struct PickInput {
 };
 
 inline constexpr uint64_t kNoHashKey = 0;
-// Never kNoHashKey. kIpHash, kConnHash (client address and port), kRingHash (the expanded key).
+// For kIpHash, kConnHash (client address and port) and kRingHash (the expanded key; empty: kNoHashKey).
 uint64_t hash_key_of_ip(const IpAddress& client);
 uint64_t hash_key_of_connection(const SocketAddress& client);
 uint64_t hash_key_of_text(std::string_view expanded);

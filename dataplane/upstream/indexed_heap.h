@@ -2,6 +2,7 @@
 // Thread: that of its owner.   Owner: PickView.   Allocates only in append() beyond its largest size so far.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -37,6 +38,28 @@ class IndexedHeap {
   [[nodiscard]] size_t size() const { return nodes_.size(); }
   [[nodiscard]] const Node& top() const { return nodes_[0]; }
   [[nodiscard]] const Node& of(uint32_t member) const { return nodes_[places_[member]]; }
+  // The least node that `accept(member)` takes, or null. Looks below a refused node only, so few refusals cost little.
+  template <typename Accept>
+  [[nodiscard]] const Node* least_where(Accept&& accept) const {
+    std::array<uint32_t, 128> pending;  // NOLINT: filled before it is read
+    size_t count = 0;
+    if (!nodes_.empty()) pending[count++] = 0;
+    const Node* best = nullptr;
+    while (count > 0) {
+      const uint32_t place = pending[--count];
+      const Node& node = nodes_[place];
+      if (best != nullptr && !less(node, *best)) continue;
+      if (accept(node.member)) {
+        best = &node;
+        continue;
+      }
+      const size_t first = size_t{place} * kArity + 1;
+      for (size_t child = first; child < first + kArity && child < nodes_.size() && count < pending.size(); ++child) {
+        pending[count++] = static_cast<uint32_t>(child);
+      }
+    }
+    return best;
+  }
   void update(uint32_t member, double turn, float load) {
     const size_t place = places_[member];
     nodes_[place].turn = turn;

@@ -19,6 +19,10 @@
 
 namespace headgate::upstream {
 
+// How good an endpoint is; a worse one is only picked when there is none of the better ones (see balancer.h).
+enum class Rank : uint8_t { kUsable, kServing, kEjected, kFailing, kOut };
+Rank rank_endpoint(const UpstreamSettings& settings, const Endpoint& endpoint, MonotonicTime now);
+
 struct EndpointLoad {
   static constexpr uint32_t kUnbound = UINT32_MAX;
   uint32_t active = 0;        // requests (or connections, for streams) in flight
@@ -56,6 +60,8 @@ class WorkerLoad {
   // `upstream` must live until the next bind() (the worker's current Snapshot holds it). Cheap: the work is done by the
   // first pick.
   void bind(const Upstream& upstream);
+  // The Upstream is gone from the configuration.
+  void unbind() { bound_ = nullptr; }
   [[nodiscard]] const Upstream* bound() const { return bound_; }
 
   // A request to endpoint `index` of `upstream` begins. The result stays valid until finish().
@@ -87,12 +93,14 @@ class WorkerLoad {
   void keep_local_zone();
   void weigh_members(MonotonicTime now);
   void save_turns();
+  void update_heap(const EndpointLoad& load);
   void build_heap(Random& random);
   void build_alias();
   EndpointLoad& load_of(const Endpoint& endpoint);
 
   const Upstream* bound_ = nullptr;
   bool bind_pending_ = false;
+  bool heap_by_load_ = false;  // least_conn: the heap follows `active`
   uint32_t seen_epoch_ = 0;
   MonotonicTime refresh_at_ = MonotonicTime::max();  // an ejection ends, or slow start takes a step
   uint32_t active_ = 0;
@@ -103,15 +111,20 @@ class WorkerLoad {
   RetryBudget retry_budget_;
 };
 
-// The loads of one worker by slot.
+// The loads of one worker by slot, made on first use.
 class WorkerLoads {
  public:
-  // Takes over a Snapshot's Upstreams; a null stands for a free slot.
+  // Takes over a Snapshot's Upstreams, which must live until the next bind(); a null stands for a free slot.
   void bind(std::span<const std::shared_ptr<const Upstream>> by_slot);
+  // Of the Upstream's slot; stays where it is until the slot is free and nothing is in flight.
   [[nodiscard]] WorkerLoad& of(const Upstream& upstream);
 
  private:
-  std::vector<std::unique_ptr<WorkerLoad>> loads_;
+  struct Slot {
+    const Upstream* bound = nullptr;
+    std::unique_ptr<WorkerLoad> load;
+  };
+  std::vector<Slot> slots_;
 };
 
 }  // namespace headgate::upstream

@@ -90,9 +90,10 @@ class TextReader {
   }
 
  private:
-  void fail(size_t offset, NodeId node, std::string message) {
-    if (doc_.errors_.size() < kMaxErrors) {
-      doc_.errors_.push_back({static_cast<uint32_t>(offset), node, std::move(message)});
+  void fail(size_t offset, NodeId node, std::string message, bool recovered = false) {
+    // The last place is kept for the error that ends the reading.
+    if (doc_.errors_.size() < kMaxErrors || !recovered) {
+      doc_.errors_.push_back({static_cast<uint32_t>(offset), node, std::move(message), recovered});
     }
   }
 
@@ -279,7 +280,7 @@ class TextReader {
       const NodeId child = read_value(id, depth + 1);
       if (child == kNoNode) return kNoNode;
       link_child(id, child, last);
-      if (!seen.insert(key).second) fail(key_offset, child, "the key " + quote_json(key) + " stands here twice");
+      if (!seen.insert(key).second) fail(key_offset, child, "the key " + quote_json(key) + " stands here twice", true);
     }
   }
 
@@ -304,7 +305,7 @@ class TextReader {
     const size_t comma = at_++;
     if (!skip_space()) return false;
     if (at_ >= text_.size()) return unclosed();
-    if (text_[at_] == end) fail(comma, id, "a comma after the last element");
+    if (text_[at_] == end) fail(comma, id, "a comma after the last element", true);
     return true;
   }
 

@@ -45,6 +45,7 @@ struct SyntaxError {
   uint32_t offset = 0;
   NodeId node = kNoNode;  // where in the tree, as far as it was read
   std::string message;
+  bool recovered = false;  // reading went on: the tree is complete
 };
 
 class Document {

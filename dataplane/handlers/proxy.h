@@ -1,0 +1,62 @@
+// proxy.h -- HTTP to an Upstream: choose an endpoint, send, retry where that is safe, pass the answer on.
+//
+//   kPicking     choosing an endpoint, or waiting before another attempt    -> kConnecting | answered 503
+//   kConnecting  waiting for a connection of the pool                       -> kSent | kPicking (retry) | answered 50x
+//   kSent        request on its way, no response head yet                   -> kAnswered | kPicking (retry) | answered 50x
+//   kAnswered    head passed on, body flows from connection to client
+//
+// Thread: Proxy is const and shared; each ProxyRun belongs to one Exchange.
+// Spec: RFC 9110 7.6 (forwarding), 9.2.2 (idempotence), 15.6 (502, 503, 504).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/http/filter.h"
+#include "dataplane/http/forwarded.h"
+#include "dataplane/http/handler.h"
+#include "dataplane/http/variables.h"
+#include "dataplane/upstream/upstream.h"
+
+namespace headgate::handlers {
+
+struct ProxyBackend {
+  uint32_t slot = 0;   // of the Upstream
+  uint32_t weight = 1;
+  std::vector<std::shared_ptr<const http::Filter>> filters;  // on the head of each attempt towards this backend
+};
+
+// Absent values: as the Upstream says.
+struct ProxyOptions {
+  std::vector<ProxyBackend> backends;
+  std::optional<Duration> connect_timeout;
+  std::optional<Duration> response_timeout;
+  std::optional<Duration> send_timeout;
+  std::optional<Duration> tunnel_idle;
+  Duration request_timeout{0};  // whole exchange; zero: none
+  std::optional<upstream::RetryPolicy> retry;
+  std::optional<http::TextTemplate> host;      // Host sent upstream; absent: the Upstream's policy
+  std::optional<http::TextTemplate> hash_key;  // overrides the Upstream's
+  std::string strip_prefix;                    // cut by segments
+  bool websocket = true;
+  bool request_buffering = false;
+  http::ForwardedOptions forwarded;
+};
+
+class Proxy final : public http::Handler {
+ public:
+  explicit Proxy(ProxyOptions options);
+  http::Run* start(http::Exchange& exchange, WorkerContext& worker) const override;
+  [[nodiscard]] const ProxyOptions& options() const { return options_; }
+  // By weight.
+  [[nodiscard]] const ProxyBackend* choose(Random& random) const;
+
+ private:
+  ProxyOptions options_;
+  uint64_t total_weight_ = 0;
+};
+
+}  // namespace headgate::handlers

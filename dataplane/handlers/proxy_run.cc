@@ -1,0 +1,292 @@
+#include "dataplane/handlers/proxy_run.h"
+
+#include "dataplane/base/counters.h"
+#include "dataplane/http/hop_by_hop.h"
+#include "dataplane/http/uri.h"
+#include "dataplane/upstream/outlier.h"
+
+namespace headgate::handlers {
+
+using http::FieldId;
+using upstream::AttemptStage;
+using upstream::FailureKind;
+
+ProxyRun::ProxyRun(const Proxy& proxy, http::Exchange& exchange, WorkerContext& worker)
+    : proxy_(proxy), exchange_(exchange), worker_(worker), head_(exchange.arena()), began_(worker.loop.now()) {}
+
+ProxyRun::~ProxyRun() { end_attempt(); }
+
+void ProxyRun::start() {
+  backend_ = proxy_.choose(worker_.random);
+  if (backend_ != nullptr) upstream_ = worker_.pools->upstream(backend_->slot).get();
+  if (upstream_ == nullptr || !upstream_->settings().unavailable_reason.empty()) {
+    worker_.counters.add(Counter::kUpstreamNoEndpoint);
+    give_up({.code = Errc::kUnreachable, .detail = "no usable upstream"});
+    return;
+  }
+  exchange_.upstream_name = exchange_.arena().copy(upstream_->name());
+  if (http::BodySource* body = exchange_.request_body()) {
+    body_ = exchange_.arena().make<ReplayBody>(*body, policy().attempts > 1 ? policy().buffer_bytes : 0);
+  }
+  prepare_head();
+  const Duration total = proxy_.options().request_timeout;
+  const Duration per_try = policy().per_try_timeout;
+  if (total > Duration(0) || per_try > Duration(0)) {
+    timer_.emplace(worker_.loop.timers(), event::Timer::call<&ProxyRun::on_deadline>, this);
+  }
+  worker_load_ = &worker_.pools->load(*upstream_);
+  worker_load_->retry_budget().count_request(worker_.loop.now());
+  attempt();
+}
+
+// The head for all attempts: ours to change, the client's stays as it came.
+void ProxyRun::prepare_head() {
+  const http::RequestHead& from = exchange_.request();
+  const ProxyOptions& options = proxy_.options();
+  Arena& arena = exchange_.arena();
+  head_.method = from.method;
+  head_.method_text = from.method_text;
+  head_.version = http::Version::kHttp11;
+  head_.scheme = upstream_->settings().tls != nullptr ? http::Scheme::kHttps : http::Scheme::kHttp;
+  head_.path = from.path;
+  head_.query = from.query;
+  head_.has_query = from.has_query;
+  head_.target = http::forward_target(from, arena);
+  head_.content_length = from.content_length;
+  if (options.websocket) head_.protocol = from.protocol;
+  head_.headers.assign(from.headers);
+  http::strip_hop_by_hop(head_.headers, http::TeField::kKeepTrailers);
+  if (!options.strip_prefix.empty()) head_.target = http::without_prefix(head_.target, options.strip_prefix, arena);
+
+  if (options.host) {
+    head_.authority = options.host->expand(exchange_);
+  } else if (upstream_->settings().host_policy == upstream::HostPolicy::kFixed) {
+    head_.authority = arena.copy(upstream_->settings().host);
+  } else {
+    head_.authority = from.authority;
+  }
+  if (!head_.authority.empty()) head_.headers.set(FieldId::kHost, head_.authority);
+  http::write_forwarded(exchange_, options.forwarded, head_.headers);
+}
+
+const upstream::RetryPolicy& ProxyRun::policy() const {
+  return proxy_.options().retry ? *proxy_.options().retry : upstream_->settings().retry;
+}
+
+uint64_t ProxyRun::hash_key() {
+  const upstream::LoadBalancing& balance = upstream_->settings().balance;
+  switch (balance.policy) {
+    case upstream::BalancePolicy::kIpHash: return upstream::hash_key_of_ip(exchange_.client_address);
+    case upstream::BalancePolicy::kConnHash: return upstream::hash_key_of_connection(exchange_.connection().remote);
+    case upstream::BalancePolicy::kRingHash: {
+      if (!proxy_.options().hash_key) return upstream::kNoHashKey;
+      const std::string_view key = proxy_.options().hash_key->expand(exchange_);
+      return key.empty() ? upstream::kNoHashKey : upstream::hash_key_of_text(key);
+    }
+    case upstream::BalancePolicy::kRoundRobin:
+    case upstream::BalancePolicy::kRandom:
+    case upstream::BalancePolicy::kLeastConn:
+    case upstream::BalancePolicy::kLeastRequest:
+    case upstream::BalancePolicy::kPeakEwma: return upstream::kNoHashKey;
+  }
+  return upstream::kNoHashKey;
+}
+
+void ProxyRun::attempt() {
+  state_ = State::kPicking;
+  upstream::PickInput input{.hash_key = hash_key(),
+                            .tried = tried_.empty() ? nullptr : &tried_,
+                            .load = *worker_load_,
+                            .random = worker_.random,
+                            .now = worker_.loop.now()};
+  const auto picked = upstream::pick(*upstream_, input);
+  if (!picked) {
+    if (attempts_ == 0) worker_.counters.add(Counter::kUpstreamNoEndpoint);
+    // After a failure its own error says more than "nobody is left".
+    give_up(attempts_ == 0 ? Error{.code = Errc::kUnreachable, .detail = "no usable endpoint"} : exchange_.error);
+    return;
+  }
+  endpoint_ = *picked;
+  const upstream::Endpoint& endpoint = upstream_->endpoint(endpoint_);
+  tried_.add(*endpoint.cell);
+  load_ = &worker_load_->start(*upstream_, endpoint_);
+  ++attempts_;
+  exchange_.attempts = attempts_;
+  exchange_.upstream_address = exchange_.arena().copy(endpoint.text);
+  worker_.counters.add(Counter::kUpstreamRequests);
+  if (upstream_->settings().host_policy == upstream::HostPolicy::kEndpoint && !proxy_.options().host) {
+    head_.authority = exchange_.arena().copy(endpoint.authority());
+    head_.headers.set(FieldId::kHost, head_.authority);
+  }
+  if (timer_) {
+    const Duration total = proxy_.options().request_timeout;
+    MonotonicTime deadline = MonotonicTime::max();
+    if (total > Duration(0)) deadline = began_ + total;
+    if (policy().per_try_timeout > Duration(0)) {
+      deadline = std::min(deadline, worker_.loop.now() + policy().per_try_timeout);
+    }
+    timer_->arm_at(deadline);
+  }
+  state_ = State::kConnecting;
+  upstream::Pool& pool = worker_.pools->pool(*upstream_, endpoint_);
+  const Duration timeout = proxy_.options().connect_timeout.value_or(upstream_->settings().connection.connect_timeout);
+  if (http1::ClientConnection* connection = pool.acquire(*this, timeout)) send(*connection);
+}
+
+void ProxyRun::on_connection(http1::ClientConnection& connection) { send(connection); }
+
+void ProxyRun::send(http1::ClientConnection& connection) {
+  state_ = State::kSent;
+  reused_ = connection.requests() > 0;
+  sent_ = worker_.loop.now();
+  stream_ = &connection;
+  const upstream::ConnectionSettings& settings = upstream_->settings().connection;
+  const ProxyOptions& options = proxy_.options();
+  const http::ClientTimeouts timeouts{
+      .response = options.response_timeout.value_or(settings.response_timeout),
+      .send = options.send_timeout.value_or(settings.send_timeout),
+      .tunnel_idle = options.tunnel_idle.value_or(options.response_timeout.value_or(settings.response_timeout))};
+  connection.send(head_, body_, exchange_.response(), timeouts, *this);
+}
+
+void ProxyRun::on_informational(const http::ResponseHead& head) {
+  // 100 is between us and each side; the others are for the client.
+  if (head.status != 100) exchange_.respond_informational(head);
+}
+
+void ProxyRun::on_response_head(http::BodySource* body, BlockRef memory) {
+  const MonotonicTime now = worker_.loop.now();
+  const uint16_t status = exchange_.response().status;
+  exchange_.upstream_duration = now - sent_;
+  worker_.counters.observe(Histogram::kUpstreamResponseDuration, exchange_.upstream_duration);
+  upstream::WorkerLoad::record_latency(*load_, exchange_.upstream_duration, now);
+  if (upstream::is_failure_status(upstream_->settings().passive_health, status)) {
+    if (upstream::record_failure(*upstream_, endpoint_, now)) worker_.counters.add(Counter::kUpstreamEjections);
+  } else {
+    upstream::record_success(*upstream_, endpoint_, now);
+  }
+  const upstream::RetryPolicy& retries = policy();
+  if ((retries.on & upstream::RetryPolicy::kStatus) != 0 && attempts_ < retries.attempts &&
+      retry({.code = Errc::kMalformed, .origin = Origin::kUpstream, .detail = "status to retry"}, FailureKind::kStatus,
+            status)) {
+    return;
+  }
+  state_ = State::kAnswered;
+  if (body == nullptr) stream_ = nullptr;  // the connection is back in its pool
+  if (body_ != nullptr) body_->forget();
+  if (timer_) timer_->cancel();
+  exchange_.keep_response(std::move(memory));
+  http::strip_hop_by_hop(exchange_.response().headers, http::TeField::kDrop);
+  exchange_.respond(body);
+}
+
+void ProxyRun::on_tunnel(http::BodySource& from_upstream, BlockRef memory) {
+  upstream::record_success(*upstream_, endpoint_, worker_.loop.now());
+  state_ = State::kAnswered;
+  if (timer_) timer_->cancel();
+  exchange_.keep_response(std::move(memory));
+  http::strip_hop_by_hop(exchange_.response().headers, http::TeField::kDrop);
+  http::ClientStream& stream = *stream_;
+  http::BodySource& from_client = exchange_.start_tunnel(from_upstream);
+  stream.start_tunnel(from_client);
+}
+
+void ProxyRun::on_no_connection(const Error& error) {
+  if (upstream::record_failure(*upstream_, endpoint_, worker_.loop.now())) {
+    worker_.counters.add(Counter::kUpstreamEjections);
+  }
+  if (!retry(error, upstream::classify_failure(error, AttemptStage::kConnecting), 0)) give_up(error);
+}
+
+void ProxyRun::on_failed(const Error& error) {
+  stream_ = nullptr;  // closed
+  const bool stale = reused_ && error.retry == Retry::kIfConnectionWasReused;
+  if (!stale && error.origin == Origin::kUpstream &&
+      upstream::record_failure(*upstream_, endpoint_, worker_.loop.now())) {
+    worker_.counters.add(Counter::kUpstreamEjections);
+  }
+  if (error.origin == Origin::kDownstream) {
+    give_up(error);
+    return;
+  }
+  if (!retry(error, upstream::classify_failure(error, AttemptStage::kWaiting), 0)) give_up(error);
+}
+
+// True: another attempt is under way (or waits for its turn).
+bool ProxyRun::retry(const Error& error, FailureKind kind, uint16_t status) {
+  const bool connected = state_ != State::kConnecting;
+  const upstream::RetryQuestion question{
+      .policy = policy(),
+      .method = exchange_.request().method,
+      .kind = kind,
+      .status = status,
+      .attempts = attempts_,
+      .sent = connected,
+      .connection_reused = reused_ && error.retry == Retry::kIfConnectionWasReused,
+      .answered = exchange_.head_sent(),
+      .body_replayable = body_ == nullptr || !body_->begun() || body_->replayable(),
+      .elapsed = worker_.loop.now() - began_};
+  const upstream::CircuitLimits& circuit = upstream_->settings().circuit;
+  const upstream::RetryBudget::Limits limits{.percent = circuit.retry_budget_percent,
+                                             .min_per_second = circuit.retry_budget_min,
+                                             .workers = worker_.worker_count};
+  const auto verdict = upstream::decide_retry(question, worker_load_->retry_budget(), limits, worker_.loop.now());
+  if (verdict != upstream::RetryVerdict::kRetry) {
+    if (verdict == upstream::RetryVerdict::kBudgetUsed) worker_.counters.add(Counter::kUpstreamRetriesDenied);
+    return false;
+  }
+  worker_.counters.add(Counter::kUpstreamRetries);
+  exchange_.error = error;
+  end_attempt();
+  exchange_.response() = http::ResponseHead(exchange_.arena());
+  if (body_ != nullptr) body_->rewind();
+  // A connection that had died in the pool says nothing about the endpoint: it may be asked again.
+  if (question.connection_reused) tried_.clear();
+  const Duration delay = upstream::retry_delay(policy(), attempts_, worker_.random);
+  if (delay > Duration(0)) {
+    if (!backoff_) backoff_.emplace(worker_.loop.timers(), event::Timer::call<&ProxyRun::on_backoff_over>, this);
+    backoff_->arm(delay);
+    state_ = State::kPicking;
+  } else {
+    attempt();
+  }
+  return true;
+}
+
+void ProxyRun::on_backoff_over() { attempt(); }
+
+// Leaves the queue of the pool, the connection, and the count of requests in flight.
+void ProxyRun::end_attempt() {
+  ListNode<>::unlink();
+  if (http::ClientStream* stream = std::exchange(stream_, nullptr); stream != nullptr && state_ == State::kSent) {
+    stream->cancel();
+  }
+  if (upstream::EndpointLoad* load = std::exchange(load_, nullptr)) worker_load_->finish(*load);
+}
+
+void ProxyRun::on_deadline() {
+  const Error timeout{.code = Errc::kTimeout, .origin = Origin::kUpstream, .detail = "no response in time"};
+  if (state_ == State::kAnswered || state_ == State::kFailed) return;
+  if (state_ == State::kSent) {
+    if (upstream::record_failure(*upstream_, endpoint_, worker_.loop.now())) {
+      worker_.counters.add(Counter::kUpstreamEjections);
+    }
+    const Duration total = proxy_.options().request_timeout;
+    const bool over = total > Duration(0) && worker_.loop.now() >= began_ + total;
+    if (!over && retry(timeout, FailureKind::kTimeout, 0)) return;
+  }
+  give_up(timeout);
+}
+
+void ProxyRun::give_up(const Error& error) {
+  end_attempt();
+  state_ = State::kFailed;
+  if (backoff_) backoff_->cancel();
+  if (timer_) timer_->cancel();
+  if (error.origin == Origin::kUpstream) {
+    worker_.counters.add(error.code == Errc::kTimeout ? Counter::kUpstreamTimeouts : Counter::kUpstreamErrors);
+  }
+  exchange_.respond_error(error);
+}
+
+}  // namespace headgate::handlers

@@ -1,0 +1,67 @@
+// proxy_run.h -- the state of one proxied exchange; see proxy.h for its states.
+// Thread: worker.   Owner: the Exchange's arena; destroying it withdraws whatever is pending.
+#pragma once
+
+#include "dataplane/handlers/proxy.h"
+#include "dataplane/handlers/replay_body.h"
+#include "dataplane/http/client_exchange.h"
+#include "dataplane/http/exchange.h"
+#include "dataplane/upstream/balancer.h"
+#include "dataplane/upstream/pool.h"
+#include "dataplane/upstream/pool_set.h"
+#include "dataplane/upstream/retry.h"
+
+namespace headgate::handlers {
+
+class ProxyRun final : public http::Run, private http::ClientObserver, private upstream::PoolWaiter {
+ public:
+  // `proxy` is only used until the response head is passed on: the Snapshot that owns it may go then.
+  ProxyRun(const Proxy& proxy, http::Exchange& exchange, WorkerContext& worker);
+  ~ProxyRun() override;
+  void start();
+
+ private:
+  enum class State : uint8_t { kPicking, kConnecting, kSent, kAnswered, kFailed };
+
+  // http::ClientObserver
+  void on_informational(const http::ResponseHead& head) override;
+  void on_response_head(http::BodySource* body, BlockRef memory) override;
+  void on_tunnel(http::BodySource& from_upstream, BlockRef memory) override;
+  void on_failed(const Error& error) override;
+  // upstream::PoolWaiter
+  void on_connection(http1::ClientConnection& connection) override;
+  void on_no_connection(const Error& error) override;
+
+  void prepare_head();
+  void attempt();
+  void send(http1::ClientConnection& connection);
+  void end_attempt();
+  bool retry(const Error& error, upstream::FailureKind kind, uint16_t status);
+  void give_up(const Error& error);
+  void on_deadline();
+  void on_backoff_over();
+  [[nodiscard]] uint64_t hash_key();
+  [[nodiscard]] const upstream::RetryPolicy& policy() const;
+
+  const Proxy& proxy_;
+  http::Exchange& exchange_;
+  WorkerContext& worker_;
+  http::RequestHead head_;  // what goes upstream
+  ReplayBody* body_ = nullptr;
+  const upstream::Upstream* upstream_ = nullptr;  // of the pinned Snapshot: until the response head is passed on
+  upstream::WorkerLoad* worker_load_ = nullptr;   // of its slot; outlives Snapshots
+  const ProxyBackend* backend_ = nullptr;
+  upstream::EndpointLoad* load_ = nullptr;
+  http::ClientStream* stream_ = nullptr;
+  upstream::TriedSet tried_;
+  std::optional<event::Timer> timer_;    // request_timeout, per-try time-out
+  std::optional<event::Timer> backoff_;
+  MonotonicTime began_{};
+  MonotonicTime sent_{};
+  uint32_t endpoint_ = 0;
+  uint32_t attempts_ = 0;
+  bool reused_ = false;
+  State state_ = State::kPicking;
+};
+
+}  // namespace headgate::handlers

@@ -1,0 +1,97 @@
+#include "dataplane/http/hop_by_hop.h"
+
+#include <array>
+
+#include "dataplane/base/text.h"
+
+namespace headgate::http {
+
+namespace {
+
+constexpr uint64_t bit(FieldId id) { return uint64_t{1} << static_cast<int>(id); }
+
+constexpr uint64_t kHopByHop = bit(FieldId::kConnection) | bit(FieldId::kKeepAlive) | bit(FieldId::kProxyConnection) |
+                               bit(FieldId::kProxyAuthorization) | bit(FieldId::kProxyAuthenticate) |
+                               bit(FieldId::kTe) | bit(FieldId::kTransferEncoding) | bit(FieldId::kUpgrade) |
+                               bit(FieldId::kHttp2Settings) | bit(FieldId::kExpect);
+
+// Known fields that a trailer section may carry: they describe the response after the fact.
+constexpr uint64_t kTrailerFields = bit(FieldId::kETag) | bit(FieldId::kServer) | bit(FieldId::kVia);
+
+bool is_protected_name(std::string_view name) {
+  return starts_with_ignore_case(name, "x-forwarded-") || starts_with_ignore_case(name, "content-") ||
+         starts_with_ignore_case(name, "sec-");
+}
+
+bool has_any(const HeaderMap& headers) {
+  for (const FieldId id : {FieldId::kConnection, FieldId::kKeepAlive, FieldId::kProxyConnection,
+                           FieldId::kProxyAuthorization, FieldId::kProxyAuthenticate, FieldId::kTe,
+                           FieldId::kTransferEncoding, FieldId::kUpgrade, FieldId::kHttp2Settings, FieldId::kExpect}) {
+    if (headers.has(id)) return true;
+  }
+  return false;
+}
+
+// Is an unknown field named by one of the Connection fields?
+bool is_named(const HeaderMap& headers, std::string_view name) {
+  for (const Field& field : headers.fields()) {
+    if (field.id == FieldId::kConnection && list_contains(field.value, name)) return true;
+  }
+  return false;
+}
+
+bool wants_trailers(const HeaderMap& headers) {
+  for (const Field& field : headers.fields()) {
+    if (field.id == FieldId::kTe && list_contains(field.value, "trailers")) return true;
+  }
+  return false;
+}
+
+// Does a Connection field name more than the tokens every client sends?
+bool names_fields(const HeaderMap& headers) {
+  for (const Field& field : headers.fields()) {
+    if (field.id != FieldId::kConnection) continue;
+    if (!equals_ignore_case(field.value, "keep-alive") && !equals_ignore_case(field.value, "close") &&
+        !equals_ignore_case(field.value, "upgrade")) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+void strip_hop_by_hop(HeaderMap& headers, TeField te) {
+  if (!has_any(headers)) return;
+  const bool keep_trailers = te == TeField::kKeepTrailers && wants_trailers(headers);
+  // The fields named by Connection go first, while Connection is still there to ask.
+  if (headers.has(FieldId::kConnection) && headers.has(FieldId::kOther) && names_fields(headers)) {
+    // Marked by an empty name, which no parsed field has: remove_if moves fields while it looks at them.
+    for (Field& field : headers.fields()) {
+      if (field.id == FieldId::kOther && !is_protected_name(field.name) && is_named(headers, field.name)) {
+        field.name = {};
+      }
+    }
+    headers.remove_if([](const Field& field) { return field.name.empty(); });
+  }
+  headers.remove_if([](const Field& field) { return (kHopByHop & bit(field.id)) != 0; });
+  if (keep_trailers) headers.add(FieldId::kTe, "trailers");
+}
+
+bool is_forbidden_trailer(FieldId id, std::string_view name) {
+  if (id != FieldId::kOther) return (kTrailerFields & bit(id)) == 0;
+  if (is_protected_name(name)) return true;
+  if (starts_with_ignore_case(name, "proxy-") || starts_with_ignore_case(name, "x-real-") ||
+      starts_with_ignore_case(name, "x-envoy-") || starts_with_ignore_case(name, "access-control-")) {
+    return true;
+  }
+  constexpr std::array<std::string_view, 12> kNames = {
+      "age",    "alt-svc",     "authentication-info", "clear-site-data", "expires",          "max-forwards",
+      "pragma", "retry-after", "set-cookie2",         "upgrade-insecure-requests", "warning", "x-http-method-override"};
+  for (const std::string_view forbidden : kNames) {
+    if (equals_ignore_case(name, forbidden)) return true;
+  }
+  return false;
+}
+
+}  // namespace headgate::http

@@ -1,0 +1,111 @@
+// scan.h -- find the end of a name, a value or a target, 16 or 32 bytes at a time where the machine has the registers.
+// None of these reads outside [at, end).   Thread: any (pure).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/base/text.h"
+
+#ifdef __AVX2__
+#include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace headgate::http1 {
+
+namespace scan_tables {
+enum : uint8_t { kCommonName = 1, kTargetChar = 2, kControl = 4, kMethodChar = 8 };
+constexpr std::array<uint8_t, 256> make_classes() {
+  std::array<uint8_t, 256> table{};
+  for (int byte = 0; byte < 256; ++byte) {
+    const char c = static_cast<char>(byte);
+    uint8_t classes = 0;
+    if (is_alpha(c) || is_digit(c) || c == '-') classes |= kCommonName;
+    if (byte > 0x20 && byte < 0x7f) classes |= kTargetChar;
+    if ((byte < 0x20 && c != '\t') || byte == 0x7f) classes |= kControl;
+    // Methods are case-sensitive, and every registered one is upper case: "get" is a client that got it wrong.
+    if (is_token_char(c) && !(c >= 'a' && c <= 'z')) classes |= kMethodChar;
+    table[static_cast<size_t>(byte)] = classes;
+  }
+  return table;
+}
+inline constexpr auto kClasses = make_classes();
+}  // namespace scan_tables
+
+inline bool has_class(char c, uint8_t classes) {
+  return (scan_tables::kClasses[static_cast<uint8_t>(c)] & classes) != 0;
+}
+
+#ifdef __SSE2__
+namespace scan_sse2 {
+inline __m128i load(const char* at) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)); }
+// Bytes from `low` to `low + span`, unsigned.
+inline __m128i in_range(__m128i bytes, char low, char span) {
+  const __m128i shifted = _mm_sub_epi8(bytes, _mm_set1_epi8(low));
+  return _mm_cmpeq_epi8(_mm_min_epu8(shifted, _mm_set1_epi8(span)), shifted);
+}
+inline __m128i controls(__m128i bytes) {
+  const __m128i low = in_range(bytes, 0, 0x1f);
+  const __m128i tab = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\t'));
+  const __m128i del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
+  return _mm_or_si128(_mm_andnot_si128(tab, low), del);
+}
+}  // namespace scan_sse2
+#endif
+
+// The first control byte (but no tab) or DEL: where a field value ends, well or badly.
+inline const char* find_control(const char* at, const char* end) {
+#ifdef __AVX2__
+  for (; end - at >= 32; at += 32) {
+    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+    const __m256i low = _mm256_cmpeq_epi8(_mm256_min_epu8(bytes, _mm256_set1_epi8(0x1f)), bytes);
+    const __m256i tab = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('\t'));
+    const __m256i del = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(0x7f));
+    const auto mask = static_cast<uint32_t>(
+        _mm256_movemask_epi8(_mm256_or_si256(_mm256_andnot_si256(tab, low), del)));
+    if (mask != 0) return at + __builtin_ctz(mask);
+  }
+#endif
+#ifdef __SSE2__
+  for (; end - at >= 16; at += 16) {
+    const auto mask = static_cast<uint32_t>(_mm_movemask_epi8(scan_sse2::controls(scan_sse2::load(at))));
+    if (mask != 0) return at + __builtin_ctz(mask);
+  }
+#endif
+  while (at != end && !has_class(*at, scan_tables::kControl)) ++at;
+  return at;
+}
+
+// The first byte that is no letter, digit or hyphen: nearly always the colon.
+inline const char* find_name_end(const char* at, const char* end) {
+#ifdef __SSE2__
+  for (; end - at >= 16; at += 16) {
+    const __m128i bytes = scan_sse2::load(at);
+    const __m128i alpha = scan_sse2::in_range(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 25);
+    const __m128i digit = scan_sse2::in_range(bytes, '0', 9);
+    const __m128i hyphen = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-'));
+    const auto mask = static_cast<uint32_t>(_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(alpha, digit), hyphen)));
+    if (mask != 0xffff) return at + __builtin_ctz(~mask);
+  }
+#endif
+  while (at != end && has_class(*at, scan_tables::kCommonName)) ++at;
+  return at;
+}
+
+// The first byte that cannot stand in a request target: space, control, DEL, or above ASCII.
+inline const char* find_target_end(const char* at, const char* end) {
+#ifdef __SSE2__
+  for (; end - at >= 16; at += 16) {
+    const auto mask =
+        static_cast<uint32_t>(_mm_movemask_epi8(scan_sse2::in_range(scan_sse2::load(at), 0x21, 0x7e - 0x21)));
+    if (mask != 0xffff) return at + __builtin_ctz(~mask);
+  }
+#endif
+  while (at != end && has_class(*at, scan_tables::kTargetChar)) ++at;
+  return at;
+}
+
+}  // namespace headgate::http1
