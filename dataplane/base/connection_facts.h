@@ -18,6 +18,7 @@ struct TlsFacts {
   std::string client_subject;       // RFC 2253, only with a client certificate
   std::string client_fingerprint;   // SHA-256 of the certificate, lower-case hex
   std::string client_serial;        // upper-case hex
+  bool truncated = false;           // the other side's end of file came without close_notify: what it sent may be cut
 };
 
 struct ConnectionFacts {

@@ -44,20 +44,6 @@ bool is_writable(int fd) {
   return ::poll(&entry, 1, 0) > 0;
 }
 
-// One write that does not block. -1 with EAGAIN when nothing can be taken now.
-ssize_t write_some(int fd, std::string_view text) {
-  struct stat status{};
-  if (::fstat(fd, &status) != 0) return -1;
-  if (S_ISREG(status.st_mode)) return ::write(fd, text.data(), text.size());
-  if (S_ISSOCK(status.st_mode)) return ::send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  // Pipes and terminals share their open file description with other processes: O_NONBLOCK is not ours to set.
-  if (!is_writable(fd)) {
-    errno = EAGAIN;
-    return -1;
-  }
-  return ::write(fd, text.data(), std::min(text.size(), kPipePiece));
-}
-
 }  // namespace
 
 class LogWriter {
@@ -281,10 +267,10 @@ class LogWriter {
   }
 
   WriteOutcome write_batch(LogFile& file) {
-    if (file.torn_ && write_some(file.fd_, "\n") == 1) file.torn_ = false;
+    if (file.torn_ && write_log_bytes(file.fd_, "\n") == 1) file.torn_ = false;
     while (file.batch_at_ < file.batch_.size()) {
       const std::string_view rest = std::string_view(file.batch_).substr(file.batch_at_);
-      const ssize_t written = write_some(file.fd_, rest);
+      const ssize_t written = write_log_bytes(file.fd_, rest);
       if (written > 0) {
         file.batch_at_ += static_cast<size_t>(written);
         continue;
@@ -338,6 +324,18 @@ class LogWriter {
 };
 
 void LogFile::append(std::string_view line, bool urgent) { LogWriter::instance().append(*this, line, urgent); }
+
+ssize_t write_log_bytes(int fd, std::string_view text) {
+  struct stat status{};
+  if (::fstat(fd, &status) != 0) return -1;
+  if (S_ISREG(status.st_mode)) return ::write(fd, text.data(), text.size());
+  if (S_ISSOCK(status.st_mode)) return ::send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (!is_writable(fd)) {
+    errno = EAGAIN;
+    return -1;
+  }
+  return ::write(fd, text.data(), std::min(text.size(), kPipePiece));
+}
 
 LogFile* open_log_file(const std::string& path) { return LogWriter::instance().open(path); }
 

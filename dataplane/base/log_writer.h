@@ -7,6 +7,8 @@
 // Owner: the process; a LogFile is never destroyed, so sinks may be kept as plain pointers.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -48,6 +50,9 @@ class LogFile final : public LogSink {
 
 // The destination called "stderr", "stdout" or a path; null when the file cannot be opened.
 LogFile* open_log_file(const std::string& path);
+// One write that never blocks: bytes taken, or -1 with errno (EAGAIN: nothing now). For log destinations, whose open file
+// description is often shared with other processes, so that O_NONBLOCK is not ours to set.
+ssize_t write_log_bytes(int fd, std::string_view text);
 // Counts lines that nobody will see.
 void count_dropped_lines(uint64_t lines);
 // Has the writer thread say how many lines `site` left out, when its second is over.

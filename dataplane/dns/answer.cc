@@ -8,8 +8,8 @@
 namespace headgate::dns {
 namespace {
 
-constexpr size_t kMaxChain = 16;        // CNAMEs followed for one query
-constexpr size_t kMaxAdditional = 16;   // names whose addresses are added
+constexpr size_t kMaxChain = 16;       // CNAMEs followed for one query
+constexpr size_t kMaxAdditional = 16;  // names whose addresses are added
 constexpr size_t kOptBytes = 11;
 constexpr uint16_t kOptionNsid = 3;
 
@@ -219,9 +219,8 @@ Responder::Step Responder::answer_node(const ZoneSet& zones, const ZoneSet::Node
 
 void Responder::answer_any(const ZoneSet::Node& node, NameView owner) {
   outcome_ = Outcome::kAnswer;
-  node.for_each([&](const ZoneSet::Rrset& rrset) {
-    return write_rrset(kAnswerSection, owner, rrset) && options_.any_full;
-  });
+  node.for_each(
+      [&](const ZoneSet::Rrset& rrset) { return write_rrset(kAnswerSection, owner, rrset) && options_.any_full; });
 }
 
 void Responder::refer(const ZoneSet& zones, const ZoneSet::Node& node, NameView owner) {

@@ -15,20 +15,20 @@
 namespace headgate::dns {
 
 struct AnswerOptions {
-  bool is_udp = true;               // cut to what the client takes and to `udp_payload`
+  bool is_udp = true;  // cut to what the client takes and to `udp_payload`
   uint16_t udp_payload = kUdpPayload;
-  bool any_full = false;            // ANY gives all RRsets instead of one (RFC 8482 4.1)
-  bool recursion_available = false; // RA: the caller forwards what is not ours
-  bool additional = true;           // addresses of our own for the targets of NS, MX, SRV, SVCB and HTTPS answers
-  uint32_t ttl_cap_s = 0;           // lowers every TTL to this; 0: none
-  Bytes nsid{};                     // sent when asked for (RFC 5001); empty: never
+  bool any_full = false;             // ANY gives all RRsets instead of one (RFC 8482 4.1)
+  bool recursion_available = false;  // RA: the caller forwards what is not ours
+  bool additional = true;            // addresses of our own for the targets of NS, MX, SRV, SVCB and HTTPS answers
+  uint32_t ttl_cap_s = 0;            // lowers every TTL to this; 0: none
+  Bytes nsid{};                      // sent when asked for (RFC 5001); empty: never
 };
 
 // What an answer says; also the class that rate limits count by.
 enum class Outcome : uint8_t {
-  kDrop,      // nothing was written
-  kAnswer,    // records
-  kNoData,    // the name exists without this type
+  kDrop,    // nothing was written
+  kAnswer,  // records
+  kNoData,  // the name exists without this type
   kNxDomain,
   kReferral,  // to the servers of a delegated name
   kNotOurs,   // REFUSED was written, as the name is in no zone of ours: the caller may forward the query instead

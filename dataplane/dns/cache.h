@@ -52,7 +52,7 @@ class AnswerCache {
  private:
   struct Entry {
     std::string key{};
-    std::vector<uint8_t> message{};    // without OPT; the question's name uncompressed, as the resolver echoed it
+    std::vector<uint8_t> message{};  // without OPT; the question's name uncompressed, as the resolver echoed it
     std::vector<uint16_t> ttl_offsets{};
     MonotonicTime stored{};
     MonotonicTime expires{};

@@ -7,9 +7,7 @@
 namespace headgate::dns {
 namespace {
 
-constexpr Error invalid(const char* detail) {
-  return Error{Errc::kInvalid, Origin::kLocal, Retry::kNo, 0, detail};
-}
+constexpr Error invalid(const char* detail) { return Error{Errc::kInvalid, Origin::kLocal, Retry::kNo, 0, detail}; }
 
 uint64_t load_word(const uint8_t* from) {
   uint64_t word;

@@ -14,8 +14,8 @@ inline constexpr size_t kHeaderBytes = 12;
 inline constexpr uint16_t kUdpPayload = 1232;  // what we offer and never exceed over UDP (DNS flag day 2020)
 inline constexpr size_t kMinUdpPayload = 512;
 
-inline constexpr uint8_t kRcodeNoError = 0, kRcodeFormErr = 1, kRcodeServFail = 2, kRcodeNxDomain = 3,
-                         kRcodeNotImp = 4, kRcodeRefused = 5, kRcodeBadVers = 16;
+inline constexpr uint8_t kRcodeNoError = 0, kRcodeFormErr = 1, kRcodeServFail = 2, kRcodeNxDomain = 3, kRcodeNotImp = 4,
+                         kRcodeRefused = 5, kRcodeBadVers = 16;
 
 // Third and fourth byte of a message.
 inline constexpr uint16_t kFlagResponse = 0x8000, kFlagAuthoritative = 0x0400, kFlagTruncated = 0x0200,

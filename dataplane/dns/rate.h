@@ -22,10 +22,10 @@ enum class RateVerdict : uint8_t {
 class RateLimiter {
  public:
   struct Options {
-    uint32_t per_second = 100;       // of each class of answer; 0: no limit
+    uint32_t per_second = 100;        // of each class of answer; 0: no limit
     uint32_t errors_per_second = 10;  // FORMERR, NOTIMP, BADVERS; never slipped, an error answered by an error loops
-    uint32_t slip = 2;               // each n-th answer over the limit slips through; 0: none
-    size_t entries = 8192;           // 24 bytes each; the one longest unused of four makes room
+    uint32_t slip = 2;                // each n-th answer over the limit slips through; 0: none
+    size_t entries = 8192;            // 24 bytes each; the one longest unused of four makes room
   };
 
   RateLimiter() : RateLimiter(Options()) {}

@@ -18,7 +18,7 @@ enum class Field : uint8_t {
   kU8,
   kU16,
   kU32,
-  kSeconds,      // 32 bits, text with units
+  kSeconds,  // 32 bits, text with units
   kAddress4,
   kAddress6,
   kName,         // may be compressed (RFC 1035 types)
@@ -65,18 +65,23 @@ struct NamedType {
 };
 // Types with a name but no data of their own here.
 constexpr NamedType kOtherTypes[] = {
-    {kTypeOpt, "OPT"},     {kTypeRrsig, "RRSIG"}, {kTypeNsec, "NSEC"},   {kTypeNsec3, "NSEC3"},
-    {kTypeNsec3param, "NSEC3PARAM"}, {kTypeNxname, "NXNAME"}, {kTypeTkey, "TKEY"}, {kTypeTsig, "TSIG"},
-    {kTypeIxfr, "IXFR"},   {kTypeAxfr, "AXFR"},   {kTypeMailb, "MAILB"}, {kTypeMaila, "MAILA"},
+    {kTypeOpt, "OPT"},
+    {kTypeRrsig, "RRSIG"},
+    {kTypeNsec, "NSEC"},
+    {kTypeNsec3, "NSEC3"},
+    {kTypeNsec3param, "NSEC3PARAM"},
+    {kTypeNxname, "NXNAME"},
+    {kTypeTkey, "TKEY"},
+    {kTypeTsig, "TSIG"},
+    {kTypeIxfr, "IXFR"},
+    {kTypeAxfr, "AXFR"},
+    {kTypeMailb, "MAILB"},
+    {kTypeMaila, "MAILA"},
     {kTypeAny, "ANY"},
 };
 
-constexpr Error invalid(const char* detail) {
-  return Error{Errc::kInvalid, Origin::kLocal, Retry::kNo, 0, detail};
-}
-constexpr Error malformed(const char* detail) {
-  return Error{Errc::kMalformed, Origin::kLocal, Retry::kNo, 0, detail};
-}
+constexpr Error invalid(const char* detail) { return Error{Errc::kInvalid, Origin::kLocal, Retry::kNo, 0, detail}; }
+constexpr Error malformed(const char* detail) { return Error{Errc::kMalformed, Origin::kLocal, Retry::kNo, 0, detail}; }
 
 const Type* find_type(uint16_t number) {
   for (const Type& type : kTypes) {
@@ -194,7 +199,9 @@ class TextParser {
       case kU16: return parse_number<uint16_t>(word, "not a number from 0 to 65535");
       case kU32: return parse_number<uint32_t>(word, "not a number from 0 to 4294967295");
       case kSeconds: {
-        const auto seconds = parse_ttl(word);
+        // A plain number may use all 32 bits: the timers of an SOA are no TTLs.
+        const auto plain = parse_decimal<uint32_t>(word);
+        const auto seconds = plain.has_value() ? plain : parse_ttl(word);
         if (!seconds.has_value()) return invalid("not a time in seconds");
         append_number(rdata_, *seconds, 4);
         return {};

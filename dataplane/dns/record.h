@@ -1,6 +1,6 @@
 // record.h -- record types and their data: master file text <-> wire form, checks, compression.
-// Spec: RFC 1035 3.3, RFC 3596 (AAAA), RFC 2782 (SRV), RFC 8659 (CAA), RFC 9460 (SVCB, HTTPS), RFC 3597 (unknown types).
-// Unit: rdata is held uncompressed, without its length.   Thread: any (values).
+// Spec: RFC 1035 3.3, RFC 3596 (AAAA), RFC 2782 (SRV), RFC 8659 (CAA), RFC 9460 (SVCB, HTTPS), RFC 3597 (unknown
+// types). Unit: rdata is held uncompressed, without its length.   Thread: any (values).
 #pragma once
 
 #include <cstdint>
@@ -19,11 +19,11 @@
 namespace headgate::dns {
 
 inline constexpr uint16_t kTypeA = 1, kTypeNs = 2, kTypeCname = 5, kTypeSoa = 6, kTypePtr = 12, kTypeHinfo = 13,
-                          kTypeMx = 15, kTypeTxt = 16, kTypeAaaa = 28, kTypeSrv = 33, kTypeNaptr = 35,
-                          kTypeDname = 39, kTypeOpt = 41, kTypeDs = 43, kTypeSshfp = 44, kTypeRrsig = 46,
-                          kTypeNsec = 47, kTypeNsec3 = 50, kTypeNsec3param = 51, kTypeTlsa = 52, kTypeSvcb = 64,
-                          kTypeHttps = 65, kTypeNxname = 128, kTypeTkey = 249, kTypeTsig = 250, kTypeIxfr = 251,
-                          kTypeAxfr = 252, kTypeMailb = 253, kTypeMaila = 254, kTypeAny = 255, kTypeCaa = 257;
+                          kTypeMx = 15, kTypeTxt = 16, kTypeAaaa = 28, kTypeSrv = 33, kTypeNaptr = 35, kTypeDname = 39,
+                          kTypeOpt = 41, kTypeDs = 43, kTypeSshfp = 44, kTypeRrsig = 46, kTypeNsec = 47,
+                          kTypeNsec3 = 50, kTypeNsec3param = 51, kTypeTlsa = 52, kTypeSvcb = 64, kTypeHttps = 65,
+                          kTypeNxname = 128, kTypeTkey = 249, kTypeTsig = 250, kTypeIxfr = 251, kTypeAxfr = 252,
+                          kTypeMailb = 253, kTypeMaila = 254, kTypeAny = 255, kTypeCaa = 257;
 
 inline constexpr uint16_t kClassIn = 1, kClassCh = 3, kClassHs = 4, kClassNone = 254, kClassAny = 255;
 

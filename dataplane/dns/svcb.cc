@@ -12,16 +12,12 @@
 namespace headgate::dns {
 namespace {
 
-constexpr std::array<std::string_view, 7> kKeyNames = {"mandatory", "alpn",     "no-default-alpn", "port",
-                                                       "ipv4hint",  "ech", "ipv6hint"};
+constexpr std::array<std::string_view, 7> kKeyNames = {"mandatory", "alpn", "no-default-alpn", "port",
+                                                       "ipv4hint",  "ech",  "ipv6hint"};
 constexpr size_t kMaxListItems = 1024;
 
-constexpr Error invalid(const char* detail) {
-  return Error{Errc::kInvalid, Origin::kLocal, Retry::kNo, 0, detail};
-}
-constexpr Error malformed(const char* detail) {
-  return Error{Errc::kMalformed, Origin::kLocal, Retry::kNo, 0, detail};
-}
+constexpr Error invalid(const char* detail) { return Error{Errc::kInvalid, Origin::kLocal, Retry::kNo, 0, detail}; }
+constexpr Error malformed(const char* detail) { return Error{Errc::kMalformed, Origin::kLocal, Retry::kNo, 0, detail}; }
 
 std::optional<uint16_t> parse_key(std::string_view text) {
   for (size_t i = 0; i < kKeyNames.size(); ++i) {

@@ -9,9 +9,7 @@
 namespace headgate::dns {
 namespace {
 
-constexpr Error invalid(const char* detail) {
-  return Error{Errc::kInvalid, Origin::kLocal, Retry::kNo, 0, detail};
-}
+constexpr Error invalid(const char* detail) { return Error{Errc::kInvalid, Origin::kLocal, Retry::kNo, 0, detail}; }
 
 // Why records of `type` cannot be added, or nullptr.
 const char* refusal(NameView owner, uint16_t type) {
@@ -63,9 +61,7 @@ int compare(Bytes a, Bytes b) {
 
 }  // namespace
 
-std::string ZoneProblem::to_string() const {
-  return name + (type != 0 ? " " + type_name(type) : "") + ": " + message;
-}
+std::string ZoneProblem::to_string() const { return name + (type != 0 ? " " + type_name(type) : "") + ": " + message; }
 
 Result<void> ZoneSetBuilder::append(NameView owner, uint16_t type, uint32_t ttl_s, Bytes rdata, uint32_t tag,
                                     uint8_t flags) {

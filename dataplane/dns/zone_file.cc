@@ -19,7 +19,12 @@ class ZoneFileReader {
  public:
   ZoneFileReader(std::string_view text, NameView origin, const ZoneFileOptions& options, ZoneSetBuilder& builder,
                  std::vector<ZoneFileProblem>& problems)
-      : text_(text), apex_(origin), origin_(origin), options_(options), builder_(builder), problems_(problems),
+      : text_(text),
+        apex_(origin),
+        origin_(origin),
+        options_(options),
+        builder_(builder),
+        problems_(problems),
         first_problem_(problems.size()) {}
 
   bool run() {
@@ -231,8 +236,8 @@ class ZoneFileReader {
       at_ = text_.size();
       return;
     }
-    const auto added = builder_.add(owner_.view(), type, ttl_s, *rdata, static_cast<uint32_t>(type_word.line),
-                                    options_.auto_ptr);
+    const auto added =
+        builder_.add(owner_.view(), type, ttl_s, *rdata, static_cast<uint32_t>(type_word.line), options_.auto_ptr);
     if (!added.has_value()) report(type_word, added.error().detail);
   }
 

@@ -1,7 +1,8 @@
 #include "dataplane/upstream/pool.h"
 
+#include <optional>
+
 #include "dataplane/base/counters.h"
-#include "dataplane/net/proxy_protocol.h"
 #include "dataplane/net/socket.h"
 #include "dataplane/upstream/client_tls.h"
 
@@ -25,11 +26,12 @@ class Pool::Connecting final : public event::Disposable,
     if (stream->kernel_fd() >= 0 && pool_.settings_->connection.tcp_keepalive && pool_.endpoint_.address().is_ip()) {
       net::set_keepalive(stream->kernel_fd());
     }
-    if (pool_.settings_->tls == nullptr) {
+    if (pool_.tls_ == nullptr) {
       pool_.on_connected(*this, std::move(stream));
       return;
     }
-    tls_ = start_client_tls(pool_.worker_, std::move(stream), *pool_.settings_, pool_.endpoint_, timeout_, *this);
+    tls_.emplace(pool_.worker_, *pool_.settings_, *this);
+    tls_->start(std::move(stream), pool_.tls_, pool_.endpoint_, timeout_);
   }
   void on_connect_failed(const Error& error) override { pool_.on_connect_failed(*this, error); }
   void on_tls_connected(std::unique_ptr<net::ByteStream> stream) override {
@@ -39,23 +41,21 @@ class Pool::Connecting final : public event::Disposable,
 
   Pool& pool_;
   net::Connector connector_;
-  std::unique_ptr<TlsConnect> tls_;
+  std::optional<TlsConnect> tls_;
   MonotonicTime began_;
   Duration timeout_;
 };
 
 Pool::Pool(WorkerContext& worker, std::shared_ptr<const UpstreamSettings> settings, const Endpoint& endpoint,
-           std::shared_ptr<UpstreamCell> upstream_cell)
-    : worker_(worker),
-      settings_(std::move(settings)),
-      upstream_cell_(std::move(upstream_cell)),
-      endpoint_(endpoint) {
+           std::shared_ptr<tls::ClientContext> tls)
+    : worker_(worker), settings_(std::move(settings)), tls_(std::move(tls)), endpoint_(endpoint) {
   limits_.header_bytes = 64 * 1024;
   limits_.header_fields = 256;
   limits_.allow_underscore_names = true;  // what our own back ends send goes through as it is
 }
 
 Pool::~Pool() {
+  closing_ = true;
   while (Connecting* connecting = connecting_.front()) end(*connecting);
   // close() reports to us and unlinks.
   while (http1::ClientConnection* connection = idle_.front()) connection->close();
@@ -91,7 +91,7 @@ void Pool::end(Connecting& connecting) {
 
 void Pool::on_connected(Connecting& connecting, std::unique_ptr<net::ByteStream> stream) {
   end(connecting);
-  if (retired_ && waiting_.empty()) return;
+  if (retired_ && waiting_.empty()) return;  // nobody wants it any more
   worker_.counters.add(Counter::kUpstreamConnectionsActive);
   auto* connection = new http1::ClientConnection(worker_, std::move(stream), limits_, *this);
   ++open_;

@@ -13,6 +13,7 @@
 #include "dataplane/event/worker_context.h"
 #include "dataplane/http1/client_connection.h"
 #include "dataplane/net/connector.h"
+#include "dataplane/tls/context.h"
 #include "dataplane/upstream/upstream.h"
 
 namespace headgate::upstream {
@@ -32,8 +33,9 @@ class PoolWaiter : public ListNode<> {
 
 class Pool final : private http1::ClientConnectionOwner {
  public:
+  // `tls`: of the Upstream on this worker; null when it is plain.
   Pool(WorkerContext& worker, std::shared_ptr<const UpstreamSettings> settings, const Endpoint& endpoint,
-       std::shared_ptr<UpstreamCell> upstream_cell);
+       std::shared_ptr<tls::ClientContext> tls);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -64,7 +66,7 @@ class Pool final : private http1::ClientConnectionOwner {
 
   WorkerContext& worker_;
   std::shared_ptr<const UpstreamSettings> settings_;
-  std::shared_ptr<UpstreamCell> upstream_cell_;
+  std::shared_ptr<tls::ClientContext> tls_;
   Endpoint endpoint_;
   http::HttpLimits limits_;  // of responses
   IntrusiveList<http1::ClientConnection> idle_;  // most recently used first
@@ -73,9 +75,9 @@ class Pool final : private http1::ClientConnectionOwner {
   IntrusiveList<PoolWaiter> waiting_;
   size_t idle_count_ = 0;
   size_t open_ = 0;
-  size_t waiting_count_ = 0;
   bool retired_ = false;
   bool serving_ = false;
+  bool closing_ = false;  // ~Pool
 };
 
 }  // namespace headgate::upstream

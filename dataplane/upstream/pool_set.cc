@@ -27,6 +27,7 @@ void PoolSet::bind(std::span<const std::shared_ptr<const Upstream>> by_slot) {
       }
     }
     slot.upstream = next;
+    if (!same_settings) slot.tls.reset();
     slot.by_endpoint.assign(next == nullptr ? 0 : next->endpoints().size(), nullptr);
   }
   loads_.bind(by_slot);
@@ -44,10 +45,22 @@ Pool& PoolSet::pool(const Upstream& upstream, uint32_t endpoint) {
   const Endpoint& where = upstream.endpoint(endpoint);
   std::unique_ptr<Pool>& pool = slot.pools[where.cell.get()];
   if (pool == nullptr) {
-    pool = std::make_unique<Pool>(worker_, upstream.shared_settings(), where, upstream.shared_cell());
+    pool = std::make_unique<Pool>(worker_, upstream.shared_settings(), where,
+                                  client_tls(slot, upstream.settings()));
   }
   if (current) slot.by_endpoint[endpoint] = pool.get();
   return *pool;
+}
+
+std::shared_ptr<tls::ClientContext> PoolSet::client_tls(Slot& slot, const UpstreamSettings& settings) {
+  if (settings.tls == nullptr) return nullptr;
+  if (slot.tls == nullptr) {
+    std::string problem;
+    slot.tls = tls::ClientContext::make(*settings.tls, problem);
+    // snapshot/build has made one of the same settings to check them.
+    if (slot.tls == nullptr) HG_BUG("TLS settings of an upstream that had been checked");
+  }
+  return slot.tls;
 }
 
 void PoolSet::retire(std::unique_ptr<Pool> pool) {

@@ -30,10 +30,12 @@ class PoolSet {
  private:
   struct Slot {
     std::shared_ptr<const Upstream> upstream;
+    std::shared_ptr<tls::ClientContext> tls;  // made with the first pool that needs it
     std::unordered_map<const EndpointCell*, std::unique_ptr<Pool>> pools;
     std::vector<Pool*> by_endpoint;  // of `upstream`; null until first used
   };
   void retire(std::unique_ptr<Pool> pool);
+  std::shared_ptr<tls::ClientContext> client_tls(Slot& slot, const UpstreamSettings& settings);
 
   WorkerContext& worker_;
   std::vector<Slot> slots_;

@@ -20,7 +20,7 @@
 #include "dataplane/upstream/hash_ring.h"
 
 namespace headgate::tls {
-struct ClientContextSettings;
+struct ClientSettings;
 }
 
 namespace headgate::upstream {
@@ -145,7 +145,8 @@ struct UpstreamSettings {
   std::string name{};
   Protocol protocol = Protocol::kHttp1;
   LoadBalancing balance{};
-  std::shared_ptr<const tls::ClientContextSettings> tls{};  // null: plain
+  std::shared_ptr<const tls::ClientSettings> tls{};  // null: plain
+  std::string tls_server_name{};                     // sent and verified; empty: the endpoint's host
   std::optional<ActiveHealthCheck> health_check{};
   PassiveHealthCheck passive_health{};
   CircuitLimits circuit{};

@@ -38,6 +38,7 @@ class OpenListener final : public event::Disposable, private net::AcceptObserver
   [[nodiscard]] WorkerContext& worker() const { return worker_; }
   [[nodiscard]] Dispatch& dispatch() { return dispatch_; }
   [[nodiscard]] tls::ServerContext* tls() const { return tls_.get(); }
+  [[nodiscard]] const std::shared_ptr<tls::ServerContext>& shared_tls() const { return tls_; }
   void on_session_closed(Session& session);
 
  private:

@@ -1,8 +1,7 @@
 // session.h -- one accepted downstream connection: PROXY header -> TLS -> protocol choice -> connection object.
 //
-//   kProxyHeader  reading the PROXY header                  -> kTls | kProtocol | closed (bad header, too slow)
-//   kTls          handshake                                 -> kProtocol | closed
-//   kProtocol     ALPN or the first bytes decide            -> kServing
+//   kProxyHeader  reading the PROXY header                  -> kTls | kServing | closed (bad header, too slow)
+//   kTls          handshake                                 -> kServing | closed
 //   kServing      an HTTP connection or a stream handler has the stream -> closed
 //
 // Thread: worker.   Owner: OpenListener (a list of its Sessions).
@@ -27,6 +26,7 @@ class Session final : public event::Disposable,
                       public Pooled<Session>,
                       public ListNode<>,
                       private net::StreamObserver,
+                      private tls::HandshakeObserver,
                       private http1::ServerConnectionOwner,
                       private net::StreamRunOwner {
  public:
@@ -43,11 +43,11 @@ class Session final : public event::Disposable,
   void on_stream_ready(bool readable, bool writable) override;
   void on_connection_closed() override { close(); }
   void on_run_ended() override { close(); }
+  void on_handshake_done() override;
+  void on_handshake_failed(const Error& error) override;
 
   void read_proxy_header();
   void start_tls();
-  void step_tls();
-  void start_protocol();
   void serve();
   void on_deadline();
 
@@ -59,7 +59,6 @@ class Session final : public event::Disposable,
   std::unique_ptr<http1::ServerConnection> http1_;
   std::unique_ptr<net::StreamRun> run_;
   event::Timer deadline_;
-  event::DeferredCall again_;
   State state_ = State::kServing;
 };
 

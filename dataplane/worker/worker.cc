@@ -64,12 +64,6 @@ std::vector<std::string> Worker::apply(std::shared_ptr<const snapshot::Snapshot>
   current_ = SnapshotRef::make(std::move(snapshot), retire_);
   const snapshot::Snapshot& next = **current_;
   pools_.bind(next.upstreams);
-  if (files_ == nullptr) {
-    files_ = std::make_unique<handlers::FileCache>(
-        context_, handlers::FileCacheLimits::per_worker(next.file_cache_bytes, next.open_files, options_.count));
-    context_.files = files_.get();
-  }
-
   const auto wanted = [&next](const OpenListener& open) -> std::shared_ptr<const snapshot::Listener> {
     for (const auto& listener : next.listeners) {
       if (listener->name == open.settings().name && listener->same_socket(open.settings())) return listener;

@@ -14,7 +14,6 @@
 #include "dataplane/base/random.h"
 #include "dataplane/event/loop.h"
 #include "dataplane/event/worker_context.h"
-#include "dataplane/handlers/file_cache.h"
 #include "dataplane/http/date.h"
 #include "dataplane/snapshot/snapshot.h"
 #include "dataplane/tls/ticket_keys.h"
@@ -74,7 +73,6 @@ class Worker {
   http::DateCache date_;
   WorkerContext context_;
   upstream::PoolSet pools_;
-  std::unique_ptr<handlers::FileCache> files_;
   SnapshotRef::Retire retire_;
   SnapshotRef* current_ = nullptr;
   std::vector<std::unique_ptr<OpenListener>> listeners_;

@@ -16,10 +16,11 @@ const headgate::dns::ZoneSet& zones() {
   static const ZoneSet built = [] {
     ZoneSetBuilder builder;
     std::vector<ZoneFileProblem> problems;
-    HG_CHECK(read_zone_file("@ SOA ns1 admin 7 3600 600 604800 60\n@ NS ns1\n@ MX 10 www\nns1 A 192.0.2.53\n"
-                            "www A 192.0.2.1\nwww TXT hello\nalias CNAME www\nloop CNAME loop\n*.wild A 192.0.2.2\n"
-                            "a.b.ent A 192.0.2.3\nsub NS ns.sub\nns.sub A 192.0.2.4\n_s._tcp SRV 0 0 80 www\n",
-                            Name::parse("lan")->view(), {}, builder, problems));
+    HG_CHECK(
+        read_zone_file("@ SOA ns1 admin 7 3600 600 604800 60\n@ NS ns1\n@ MX 10 www\nns1 A 192.0.2.53\n"
+                       "www A 192.0.2.1\nwww TXT hello\nalias CNAME www\nloop CNAME loop\n*.wild A 192.0.2.2\n"
+                       "a.b.ent A 192.0.2.3\nsub NS ns.sub\nns.sub A 192.0.2.4\n_s._tcp SRV 0 0 80 www\n",
+                       Name::parse("lan")->view(), {}, builder, problems));
     std::vector<ZoneProblem> found;
     auto result = builder.build(found);
     HG_CHECK(result.has_value());

@@ -52,8 +52,8 @@ class RandomZones {
     naive.add(name_of(owner).view(), type, 100 + type, rdata);
   }
   void add_one() {
-    static constexpr uint16_t kTypes[] = {kTypeA, kTypeA, kTypeAaaa, kTypeTxt, kTypeMx, kTypeCname, kTypeCname, kTypeNs,
-                                          kTypeDs};
+    static constexpr uint16_t kTypes[] = {kTypeA,     kTypeA,     kTypeAaaa, kTypeTxt, kTypeMx,
+                                          kTypeCname, kTypeCname, kTypeNs,   kTypeDs};
     std::string owner = name();
     if (owner == "outside.") return;
     const uint16_t type = kTypes[random_.below(std::size(kTypes))];
@@ -85,8 +85,8 @@ TEST(AnswerProperty, EqualsTheNaiveAnswer) {
   const uint64_t seed = pick_seed();
   std::printf("HG_SEED=%llu\n", static_cast<unsigned long long>(seed));
   Random random(seed);
-  static constexpr uint16_t kAsked[] = {kTypeA, kTypeAaaa, kTypeTxt, kTypeMx, kTypeCname, kTypeNs,
-                                        kTypeSoa, kTypeDs, kTypeAny, kTypeSrv};
+  static constexpr uint16_t kAsked[] = {kTypeA,  kTypeAaaa, kTypeTxt, kTypeMx,  kTypeCname,
+                                        kTypeNs, kTypeSoa,  kTypeDs,  kTypeAny, kTypeSrv};
   size_t truncated = 0;
   for (int zone = 0; zone < 1500; ++zone) {
     RandomZones random_zones(random);
@@ -110,8 +110,8 @@ TEST(AnswerProperty, EqualsTheNaiveAnswer) {
       if (size == 0) continue;
       const auto cut = parse_message(Bytes(out).first(size));
       ASSERT_TRUE(cut.has_value()) << what;
-      const bool complete = cut->answers.size() == actual.answers.size() &&
-                            cut->authorities.size() == actual.authorities.size();
+      const bool complete =
+          cut->answers.size() == actual.answers.size() && cut->authorities.size() == actual.authorities.size();
       ASSERT_TRUE(complete || cut->truncated) << what;
       ASSERT_TRUE(!cut->truncated || cut->additionals.size() < actual.additionals.size() || !complete) << what;
       truncated += cut->truncated ? 1 : 0;

@@ -67,14 +67,25 @@ TEST(Answer, Names) {
       {"x.www.lan", kTypeA, 3, true, {}, kSoa},
       {"lan", kTypeSoa, 0, true, {"lan. 300 SOA ns1.lan. admin.lan. 7 3600 600 604800 60"}},
       {"lan", kTypeMx, 0, true, {"lan. 300 MX 10 mail.lan."}, {}, {"mail.lan. 300 A 192.0.2.25"}},
-      {"_s._tcp.lan", kTypeSrv, 0, true, {"_s._tcp.lan. 300 SRV 0 0 80 www.lan."}, {},
+      {"_s._tcp.lan",
+       kTypeSrv,
+       0,
+       true,
+       {"_s._tcp.lan. 300 SRV 0 0 80 www.lan."},
+       {},
        {"www.lan. 300 A 192.0.2.80", "www.lan. 300 A 192.0.2.81"}},
       {"svc.lan", kTypeHttps, 0, true, {"svc.lan. 300 HTTPS 1 . alpn=\"h2\""}, {}, {"svc.lan. 300 A 192.0.2.44"}},
       // CNAME: whatever the type, followed within our data.
       {"alias.lan", kTypeCname, 0, true, {"alias.lan. 300 CNAME www.lan."}},
-      {"alias.lan", kTypeA, 0, true,
+      {"alias.lan",
+       kTypeA,
+       0,
+       true,
        {"alias.lan. 300 CNAME www.lan.", "www.lan. 300 A 192.0.2.80", "www.lan. 300 A 192.0.2.81"}},
-      {"alias2.lan", kTypeTxt, 0, true,
+      {"alias2.lan",
+       kTypeTxt,
+       0,
+       true,
        {"alias2.lan. 300 CNAME alias.lan.", "alias.lan. 300 CNAME www.lan.", "www.lan. 300 TXT \"hello\""}},
       {"alias.lan", kTypeMx, 0, true, {"alias.lan. 300 CNAME www.lan."}, kSoa},
       {"gone.lan", kTypeA, 3, true, {"gone.lan. 300 CNAME nothing.lan."}, kSoa},
@@ -95,12 +106,26 @@ TEST(Answer, Names) {
       {"b.ent.lan", kTypeA, 0, true, {}, kSoa},
       {"x.ent.lan", kTypeA, 3, true, {}, kSoa},
       // Delegation.
-      {"host.sub.lan", kTypeA, 0, false, {}, {"sub.lan. 300 NS ns.sub.lan.", "sub.lan. 300 NS ns1.lan."},
+      {"host.sub.lan",
+       kTypeA,
+       0,
+       false,
+       {},
+       {"sub.lan. 300 NS ns.sub.lan.", "sub.lan. 300 NS ns1.lan."},
        {"ns.sub.lan. 300 A 192.0.2.100", "ns1.lan. 300 A 192.0.2.53", "ns1.lan. 300 AAAA 2001:db8::53"}},
-      {"ns.sub.lan", kTypeA, 0, false, {}, {"sub.lan. 300 NS ns.sub.lan.", "sub.lan. 300 NS ns1.lan."},
+      {"ns.sub.lan",
+       kTypeA,
+       0,
+       false,
+       {},
+       {"sub.lan. 300 NS ns.sub.lan.", "sub.lan. 300 NS ns1.lan."},
        {"ns.sub.lan. 300 A 192.0.2.100", "ns1.lan. 300 A 192.0.2.53", "ns1.lan. 300 AAAA 2001:db8::53"}},
       {"sub.lan", kTypeDs, 0, true, {"sub.lan. 300 DS 1 8 2 ABCD"}},
-      {"intosub.lan", kTypeA, 0, true, {"intosub.lan. 300 CNAME host.sub.lan."},
+      {"intosub.lan",
+       kTypeA,
+       0,
+       true,
+       {"intosub.lan. 300 CNAME host.sub.lan."},
        {"sub.lan. 300 NS ns.sub.lan.", "sub.lan. 300 NS ns1.lan."},
        {"ns.sub.lan. 300 A 192.0.2.100", "ns1.lan. 300 A 192.0.2.53", "ns1.lan. 300 AAAA 2001:db8::53"}},
       {"example", kTypeA, 5, false, {}},
@@ -216,7 +241,7 @@ TEST(Answer, EverySizeOfBufferIsSafe) {
 
 TEST(Answer, ReportsOutcomes) {
   const std::pair<const char*, Outcome> cases[] = {
-      {"www.lan", Outcome::kAnswer},      {"mail.lan", Outcome::kAnswer}, {"ent.lan", Outcome::kNoData},
+      {"www.lan", Outcome::kAnswer},       {"mail.lan", Outcome::kAnswer},    {"ent.lan", Outcome::kNoData},
       {"nothing.lan", Outcome::kNxDomain}, {"x.sub.lan", Outcome::kReferral}, {"example", Outcome::kNotOurs},
   };
   for (const auto& [name, outcome] : cases) {
@@ -231,12 +256,13 @@ TEST(Answer, NestedZonesAnswerForThemselves) {
   std::vector<ZoneFileProblem> problems;
   ASSERT_TRUE(read_zone_file("@ SOA a b 1 2 3 4 5\nin NS ns.in\nx.in A 192.0.2.1\ndeep.er.in TXT \"outer\"\n",
                              name_of("lan").view(), {}, builder, problems));
-  ASSERT_TRUE(read_zone_file("@ SOA c d 9 2 3 4 5\n@ NS ns\nx A 192.0.2.2\n", name_of("in.lan").view(), {}, builder,
-                             problems));
+  ASSERT_TRUE(
+      read_zone_file("@ SOA c d 9 2 3 4 5\n@ NS ns\nx A 192.0.2.2\n", name_of("in.lan").view(), {}, builder, problems));
   std::vector<ZoneProblem> found;
   const auto zones = builder.build(found);
   ASSERT_TRUE(zones.has_value());
-  EXPECT_EQ(lines_of(ask(*zones, "y.in.lan", kTypeA).authorities), Lines{"in.lan. 5 SOA c.in.lan. d.in.lan. 9 2 3 4 5"});
+  EXPECT_EQ(lines_of(ask(*zones, "y.in.lan", kTypeA).authorities),
+            Lines{"in.lan. 5 SOA c.in.lan. d.in.lan. 9 2 3 4 5"});
   EXPECT_EQ(lines_of(ask(*zones, "y.lan", kTypeA).authorities), Lines{"lan. 5 SOA a.lan. b.lan. 1 2 3 4 5"});
   EXPECT_TRUE(ask(*zones, "x.in.lan", kTypeA).authoritative);
 }

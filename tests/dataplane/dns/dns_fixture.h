@@ -95,8 +95,8 @@ inline Message ask(const ZoneSet& zones, std::string_view name, uint16_t type, c
 inline std::vector<std::string> lines_of(const std::vector<Record>& records, bool sorted = false) {
   std::vector<std::string> lines;
   for (const Record& record : records) {
-    lines.push_back(record.owner.to_string() + " " + std::to_string(record.ttl_s) + " " + type_name(record.type) +
-                    " " + print_rdata(record.type, record.rdata));
+    lines.push_back(record.owner.to_string() + " " + std::to_string(record.ttl_s) + " " + type_name(record.type) + " " +
+                    print_rdata(record.type, record.rdata));
   }
   if (sorted) std::sort(lines.begin(), lines.end());
   return lines;

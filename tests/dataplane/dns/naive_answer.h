@@ -52,7 +52,9 @@ class NaiveZones {
     }
     return labels;
   }
-  static Labels tail(const Labels& labels, size_t count) { return {labels.end() - static_cast<long>(count), labels.end()}; }
+  static Labels tail(const Labels& labels, size_t count) {
+    return {labels.end() - static_cast<long>(count), labels.end()};
+  }
   static bool is_within(const Labels& name, const Labels& above) {
     return name.size() >= above.size() && tail(name, above.size()) == above;
   }

@@ -139,19 +139,19 @@ TEST(Name, ReadsCompression) {
 }
 
 TEST(Name, RejectsBadCompression) {
-  EXPECT_EQ(read_at({0xc0, 0}, 0), "");                    // to itself
-  EXPECT_EQ(read_at({1, 'a', 0xc0, 0}, 0), "");            // to its own start
+  EXPECT_EQ(read_at({0xc0, 0}, 0), "");          // to itself
+  EXPECT_EQ(read_at({1, 'a', 0xc0, 0}, 0), "");  // to its own start
   EXPECT_EQ(read_at({1, 'a', 0xc0, 2}, 2), "");
-  EXPECT_EQ(read_at({0xc0, 2, 1, 'a', 0}, 0), "");         // forward
-  EXPECT_EQ(read_at({0xc0, 2, 0xc0, 0}, 2), "");           // two in a loop
-  EXPECT_EQ(read_at({0, 0xc0}, 1), "");                    // half a pointer
-  EXPECT_EQ(read_at({0xc0, 0xff}, 0), "");                 // past the end
-  EXPECT_EQ(read_at({0x40, 'a', 0}, 0), "");               // label types 01 and 10
+  EXPECT_EQ(read_at({0xc0, 2, 1, 'a', 0}, 0), "");  // forward
+  EXPECT_EQ(read_at({0xc0, 2, 0xc0, 0}, 2), "");    // two in a loop
+  EXPECT_EQ(read_at({0, 0xc0}, 1), "");             // half a pointer
+  EXPECT_EQ(read_at({0xc0, 0xff}, 0), "");          // past the end
+  EXPECT_EQ(read_at({0x40, 'a', 0}, 0), "");        // label types 01 and 10
   EXPECT_EQ(read_at({0x80, 'a', 0}, 0), "");
-  EXPECT_EQ(read_at({3, 'a', 'b'}, 0), "");                // label past the end
-  EXPECT_EQ(read_at({1, 'a'}, 0), "");                     // no root
+  EXPECT_EQ(read_at({3, 'a', 'b'}, 0), "");  // label past the end
+  EXPECT_EQ(read_at({1, 'a'}, 0), "");       // no root
   EXPECT_EQ(read_at({}, 0), "");
-  std::vector<uint8_t> longest;                            // 256 bytes: one too many
+  std::vector<uint8_t> longest;  // 256 bytes: one too many
   for (int i = 0; i < 127; ++i) longest.insert(longest.end(), {1, 'a'});
   longest.push_back(0);
   EXPECT_NE(read_at(longest, 0), "");
@@ -171,8 +171,9 @@ TEST(Name, FollowsSixteenPointersAndNoMore) {
 }
 
 TEST(Name, CompressesAndReadsBack) {
-  const std::vector<std::string> texts = {"www.Example.com.", "example.COM.", "mail.example.com.", ".",
-                                          "www.example.com.", "com.", "other.org.", "a.www.example.com."};
+  const std::vector<std::string> texts = {
+      "www.Example.com.", "example.COM.", "mail.example.com.", ".",
+      "www.example.com.", "com.",         "other.org.",        "a.www.example.com."};
   std::vector<Name> names;
   for (const auto& text : texts) names.push_back(*Name::parse(text));
   std::array<uint8_t, 256> buffer;

@@ -88,12 +88,16 @@ void echoes_no_bit(const Message& response) {
 
 TEST(Query, TwentyFourProbes) {
   const Probe probes[] = {
-      {"noedns soa", {0, {1, 0, 0, 0}, kSoaIn}, 0,
+      {"noedns soa",
+       {0, {1, 0, 0, 0}, kSoaIn},
+       0,
        [](const Message& r) {
          has_soa_answer(r);
          EXPECT_FALSE(r.edns.has_value());
        }},
-      {"type1000", {0, {1, 0, 0, 0}, kLan + "03E80001"}, 0,
+      {"type1000",
+       {0, {1, 0, 0, 0}, kLan + "03E80001"},
+       0,
        [](const Message& r) {
          EXPECT_TRUE(r.answers.empty());
          ASSERT_EQ(r.authorities.size(), 1U);
@@ -102,9 +106,13 @@ TEST(Query, TwentyFourProbes) {
       {"CD=1", {0x0010, {1, 0, 0, 0}, kSoaIn}, 0, echoes_no_bit},
       {"AD=1", {0x0020, {1, 0, 0, 0}, kSoaIn}, 0, echoes_no_bit},
       {"Z=1", {0x0040, {1, 0, 0, 0}, kSoaIn}, 0, echoes_no_bit},
-      {"opcode 15, header only", {15 << 11, {0, 0, 0, 0}, ""}, kRcodeNotImp,
+      {"opcode 15, header only",
+       {15 << 11, {0, 0, 0, 0}, ""},
+       kRcodeNotImp,
        [](const Message& r) { EXPECT_EQ(r.opcode, 15); }},
-      {"RD=1", {0x0100, {1, 0, 0, 0}, kSoaIn}, 0,
+      {"RD=1",
+       {0x0100, {1, 0, 0, 0}, kSoaIn},
+       0,
        [](const Message& r) {
          echoes_no_bit(r);
          EXPECT_TRUE(r.recursion_desired);
@@ -114,36 +122,70 @@ TEST(Query, TwentyFourProbes) {
       {"option 100", {0, {1, 0, 0, 1}, kSoaIn + opt("00", "0000", "000400640000")}, 0, has_edns_only},
       {"flag 0x40", {0, {1, 0, 0, 1}, kSoaIn + opt("00", "0040")}, 0, has_edns_only},
       {"version 100, flag", {0, {1, 0, 0, 1}, kSoaIn + opt("64", "0040")}, kRcodeBadVers, is_bad_version},
-      {"version 100, option", {0, {1, 0, 0, 1}, kSoaIn + opt("64", "0000", "000400640000")}, kRcodeBadVers,
+      {"version 100, option",
+       {0, {1, 0, 0, 1}, kSoaIn + opt("64", "0000", "000400640000")},
+       kRcodeBadVers,
        is_bad_version},
-      {"bufsize 512", {0, {1, 0, 0, 1}, "03626967" + kLan + "00010001" + opt("00", "0000", "0000", "0200")}, 0,
+      {"bufsize 512",
+       {0, {1, 0, 0, 1}, "03626967" + kLan + "00010001" + opt("00", "0000", "0000", "0200")},
+       0,
        [](const Message& r) {
          EXPECT_TRUE(r.truncated);
          EXPECT_TRUE(r.answers.empty());
        }},
-      {"DO", {0, {1, 0, 0, 1}, kSoaIn + opt("00", "8000")}, 0,
+      {"DO",
+       {0, {1, 0, 0, 1}, kSoaIn + opt("00", "8000")},
+       0,
        [](const Message& r) {
          has_soa_answer(r);
          EXPECT_TRUE(r.edns->dnssec_ok);
        }},
       {"version 100, DO", {0, {1, 0, 0, 1}, kSoaIn + opt("64", "8000")}, kRcodeBadVers, is_bad_version},
       {"NSID, ECS, EXPIRE, COOKIE",
-       {0, {1, 0, 0, 1},
-        kSoaIn + opt("00", "0000", "001F" "00030000" "0008000700011800C00002" "00090000" "000A00080102030405060708")},
-       0, has_edns_only},
-      {"ANY", {0, {1, 0, 0, 0}, kLan + "00FF0001"}, 0,
+       {0,
+        {1, 0, 0, 1},
+        kSoaIn + opt("00", "0000",
+                     "001F"
+                     "00030000"
+                     "0008000700011800C00002"
+                     "00090000"
+                     "000A00080102030405060708")},
+       0,
+       has_edns_only},
+      {"ANY",
+       {0, {1, 0, 0, 0}, kLan + "00FF0001"},
+       0,
        [](const Message& r) {
          ASSERT_EQ(r.answers.size(), 1U);
          EXPECT_EQ(r.answers[0].type, kTypeA);
        }},
-      {"CH TXT version.bind", {0, {1, 0, 0, 0}, "0776657273696F6E0462696E6400" "00100003"}, kRcodeRefused, is_bare},
+      {"CH TXT version.bind",
+       {0,
+        {1, 0, 0, 0},
+        "0776657273696F6E0462696E6400"
+        "00100003"},
+       kRcodeRefused,
+       is_bare},
       {"class HS", {0, {1, 0, 0, 0}, kLan + "00060004"}, kRcodeRefused, is_bare},
       {"class ANY", {0, {1, 0, 0, 0}, kLan + "000600FF"}, kRcodeRefused, is_bare},
       {"class NONE", {0, {1, 0, 0, 0}, kLan + "000600FE"}, kRcodeRefused, is_bare},
       {"AXFR", {0, {1, 0, 0, 0}, kLan + "00FC0001"}, kRcodeRefused, is_bare},
-      {"IXFR with SOA", {0, {1, 0, 1, 0}, kLan + "00FB0001" "C00C00060001000000000016" "0000" "000000010000000100000001000000010000" "0001"},
-       kRcodeRefused, is_bare},
-      {"other zone", {0, {1, 0, 0, 0}, "076578616D706C6500" "00060001"}, kRcodeRefused,
+      {"IXFR with SOA",
+       {0,
+        {1, 0, 1, 0},
+        kLan + "00FB0001"
+               "C00C00060001000000000016"
+               "0000"
+               "000000010000000100000001000000010000"
+               "0001"},
+       kRcodeRefused,
+       is_bare},
+      {"other zone",
+       {0,
+        {1, 0, 0, 0},
+        "076578616D706C6500"
+        "00060001"},
+       kRcodeRefused,
        [](const Message& r) {
          is_bare(r);
          EXPECT_FALSE(r.authoritative);
@@ -186,18 +228,56 @@ TEST(Query, MalformedPackets) {
       {"QDCOUNT 1 and no question", {0, {1, 0, 0, 0}, ""}},
       {"half a question", {0, {1, 0, 0, 0}, kLan + "0006"}},
       {"name without an end", {0, {1, 0, 0, 0}, "036C616E"}},
-      {"label of 64", {0, {1, 0, 0, 0}, label64 + "00" "00060001"}},
-      {"label type 10", {0, {1, 0, 0, 0}, "81" "6100" "00060001"}},
-      {"name of 257", {0, {1, 0, 0, 0}, name256 + "00" "00060001"}},
-      {"pointer to itself", {0, {1, 0, 0, 0}, "C00C" "00060001"}},
-      {"pointer forward", {0, {1, 0, 0, 0}, "C012" "00060001" "0161" "00"}},
-      {"pointer into the header", {0, {1, 0, 0, 0}, "C004" "00060001"}},
-      {"pointer loop after a label", {0, {1, 0, 0, 0}, "0161C00C" "00060001"}},
+      {"label of 64",
+       {0,
+        {1, 0, 0, 0},
+        label64 + "00"
+                  "00060001"}},
+      {"label type 10",
+       {0,
+        {1, 0, 0, 0},
+        "81"
+        "6100"
+        "00060001"}},
+      {"name of 257",
+       {0,
+        {1, 0, 0, 0},
+        name256 + "00"
+                  "00060001"}},
+      {"pointer to itself",
+       {0,
+        {1, 0, 0, 0},
+        "C00C"
+        "00060001"}},
+      {"pointer forward",
+       {0,
+        {1, 0, 0, 0},
+        "C012"
+        "00060001"
+        "0161"
+        "00"}},
+      {"pointer into the header",
+       {0,
+        {1, 0, 0, 0},
+        "C004"
+        "00060001"}},
+      {"pointer loop after a label",
+       {0,
+        {1, 0, 0, 0},
+        "0161C00C"
+        "00060001"}},
       {"trailing byte", {0, {1, 0, 0, 0}, kSoaIn + "00"}},
       {"ARCOUNT lies", {0, {1, 0, 0, 1}, kSoaIn}},
       {"ANCOUNT lies", {0, {1, 65535, 0, 0}, kSoaIn}},
       {"NSCOUNT lies", {0, {1, 0, 65535, 65535}, kSoaIn + opt("00", "0000")}},
-      {"data past the end", {0, {1, 0, 0, 1}, kSoaIn + "00" "00100001" "00000000" "0004" "61"}},
+      {"data past the end",
+       {0,
+        {1, 0, 0, 1},
+        kSoaIn + "00"
+                 "00100001"
+                 "00000000"
+                 "0004"
+                 "61"}},
       {"two OPT records", {0, {1, 0, 0, 2}, kSoaIn + opt("00", "0000") + opt("00", "0000")}},
       {"OPT with an owner", {0, {1, 0, 0, 1}, kSoaIn + "0161" + opt("00", "0000")}},
       {"OPT with a pointer as owner", {0, {1, 0, 0, 1}, kSoaIn + "C010" + opt("00", "0000").substr(2)}},

@@ -33,20 +33,25 @@ TEST(Record, TextAndWire) {
       {"SOA", "ns1 admin 2024010101 1h 10m 1w 5m", "ns1.example. admin.example. 2024010101 3600 600 604800 300",
        "036E7331076578616D706C65000561646D696E076578616D706C650078A3F17500000E10000002580009"
        "3A800000012C"},
+      {"SOA", "a. b. 1 2 3 4 4294967295", nullptr,
+       "016100016200"
+       "00000001000000020000000300000004FFFFFFFF"},
       {"MX", "10 mx1.lan.", nullptr, "000A036D7831036C616E00"},
       {"TXT", "\"v=spf1 -all\"", nullptr, "0B763D73706631202D616C6C"},
       {"TXT", "plain \"two words\" \"\" \"q\\\"uote\\010\"", "\"plain\" \"two words\" \"\" \"q\\\"uote\\010\"",
-       "05706C61696E0974776F20776F726473000771" "22756F74650A"},
+       "05706C61696E0974776F20776F726473000771"
+       "22756F74650A"},
       {"SRV", "0 100 8080 shop.lan.", nullptr, "000000641F900473686F70036C616E00"},
       {"CAA", "0 issue \"ca.example\"", nullptr, "0005697373756563612E6578616D706C65"},
-      {"CAA", "128 iodef \"mailto:a@b.example\"", nullptr,
-       "8005696F6465666D61696C746F3A6140622E6578616D706C65"},
+      {"CAA", "128 iodef \"mailto:a@b.example\"", nullptr, "8005696F6465666D61696C746F3A6140622E6578616D706C65"},
       {"HINFO", "\"RFC8482\" \"\"", nullptr, "075246433834383200"},
-      {"DS", "60485 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118",
-       nullptr, "EC4505012BB183AF5F22588179A53B0A98631FAD1A292118"},
+      {"DS", "60485 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118", nullptr,
+       "EC4505012BB183AF5F22588179A53B0A98631FAD1A292118"},
       {"TLSA", "3 1 1 AB CD", "3 1 1 ABCD", "030101ABCD"},
       {"NAPTR", "100 10 \"S\" \"SIP+D2U\" \"!^.*$!sip:x!\" .", nullptr,
-       "0064000A015307" "5349502B443255" "0C215E2E2A24217369703A782100"},
+       "0064000A015307"
+       "5349502B443255"
+       "0C215E2E2A24217369703A782100"},
       // RFC 3597 5
       {"TYPE731", "\\# 6 abcd ef 01 23 45", "\\# 6 ABCDEF012345", "ABCDEF012345"},
       {"TYPE62347", "\\# 0", nullptr, ""},
@@ -76,14 +81,43 @@ TEST(Record, TextAndWire) {
 
 TEST(Record, RejectsBadText) {
   const std::pair<const char*, const char*> cases[] = {
-      {"A", "192.0.2"}, {"A", "192.0.2.256"}, {"A", "192.0.2.1 x"}, {"A", ""}, {"A", "::1"}, {"A", "010.0.0.1"},
-      {"AAAA", "192.0.2.1"}, {"AAAA", "2001:db8::g"}, {"AAAA", ""}, {"CNAME", "a..b"}, {"CNAME", ""},
-      {"CNAME", "a b"}, {"MX", "mx.lan"}, {"MX", "65536 mx.lan"}, {"MX", "-1 mx.lan"}, {"MX", "10"},
-      {"SRV", "0 0 70000 a."}, {"SRV", "0 0 80"}, {"SOA", "a b 1 2 3 4"}, {"SOA", "a b 4294967296 2 3 4 5"},
-      {"SOA", "a b 1 2x 3 4 5"}, {"TXT", ""}, {"TXT", "\"open"}, {"TXT", "\"\\256\""}, {"TXT", "\"\\2\""},
-      {"CAA", "256 issue \"x\""}, {"CAA", "0 is-sue \"x\""}, {"CAA", "0 issue"}, {"TYPE731", "abcd"},
-      {"TYPE731", "\\# 2 abc"}, {"TYPE731", "\\# 3 abcd"}, {"TYPE731", "\\# x abcd"}, {"TYPE731", "\\#"},
-      {"TYPE731", "\\# 70000"}, {"A", "\\# 3 0A0000"}, {"DS", "1 2 3 xyz"}, {"RRSIG", "A 5 3"},
+      {"A", "192.0.2"},
+      {"A", "192.0.2.256"},
+      {"A", "192.0.2.1 x"},
+      {"A", ""},
+      {"A", "::1"},
+      {"A", "010.0.0.1"},
+      {"AAAA", "192.0.2.1"},
+      {"AAAA", "2001:db8::g"},
+      {"AAAA", ""},
+      {"CNAME", "a..b"},
+      {"CNAME", ""},
+      {"CNAME", "a b"},
+      {"MX", "mx.lan"},
+      {"MX", "65536 mx.lan"},
+      {"MX", "-1 mx.lan"},
+      {"MX", "10"},
+      {"SRV", "0 0 70000 a."},
+      {"SRV", "0 0 80"},
+      {"SOA", "a b 1 2 3 4"},
+      {"SOA", "a b 4294967296 2 3 4 5"},
+      {"SOA", "a b 1 2x 3 4 5"},
+      {"TXT", ""},
+      {"TXT", "\"open"},
+      {"TXT", "\"\\256\""},
+      {"TXT", "\"\\2\""},
+      {"CAA", "256 issue \"x\""},
+      {"CAA", "0 is-sue \"x\""},
+      {"CAA", "0 issue"},
+      {"TYPE731", "abcd"},
+      {"TYPE731", "\\# 2 abc"},
+      {"TYPE731", "\\# 3 abcd"},
+      {"TYPE731", "\\# x abcd"},
+      {"TYPE731", "\\#"},
+      {"TYPE731", "\\# 70000"},
+      {"A", "\\# 3 0A0000"},
+      {"DS", "1 2 3 xyz"},
+      {"RRSIG", "A 5 3"},
   };
   for (const auto& [type, text] : cases) {
     EXPECT_FALSE(parse_rdata(*parse_type(type), text).has_value()) << type << " " << text;
@@ -122,8 +156,7 @@ TEST(Record, MadeFromValues) {
   EXPECT_FALSE(make_caa(0, "a b", "x").has_value());
   const std::pair<std::string_view, std::string_view> params[] = {
       {"port", "8443"}, {"alpn", "h2,h3"}, {"no-default-alpn", ""}};
-  EXPECT_EQ(print_rdata(kTypeHttps, *make_svcb(1, NameView(), params)),
-            "1 . alpn=\"h2,h3\" no-default-alpn port=8443");
+  EXPECT_EQ(print_rdata(kTypeHttps, *make_svcb(1, NameView(), params)), "1 . alpn=\"h2,h3\" no-default-alpn port=8443");
 }
 
 TEST(Record, DecompressesNames) {

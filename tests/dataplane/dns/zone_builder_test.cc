@@ -111,10 +111,10 @@ TEST(ZoneBuilder, AutomaticPtr) {
   const ZoneSet zones = build_or_fail(builder);
   EXPECT_EQ(lines_of(ask(zones, "1.2.0.192.in-addr.arpa", kTypePtr).answers),
             (Lines{"1.2.0.192.in-addr.arpa. 300 PTR a.lan.", "1.2.0.192.in-addr.arpa. 300 PTR b.lan."}));
-  EXPECT_EQ(lines_of(ask(zones, Name::reverse(make_address(*IpAddress::parse("2001:db8::1"))).to_string(), kTypePtr)
-                         .answers)
-                .size(),
-            1U);
+  EXPECT_EQ(
+      lines_of(ask(zones, Name::reverse(make_address(*IpAddress::parse("2001:db8::1"))).to_string(), kTypePtr).answers)
+          .size(),
+      1U);
   EXPECT_EQ(ask(zones, "9.2.0.192.in-addr.arpa", kTypePtr).rcode, kRcodeRefused);
   EXPECT_EQ(lines_of(ask(zones, "2.2.0.192.in-addr.arpa", kTypePtr).answers),
             Lines{"2.2.0.192.in-addr.arpa. 300 PTR given.lan."});

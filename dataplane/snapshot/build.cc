@@ -1,0 +1,69 @@
+#include "dataplane/snapshot/build.h"
+
+#include <algorithm>
+
+#include "dataplane/snapshot/build_parts.h"
+
+namespace headgate::snapshot {
+
+Builder::Builder() : parts_(std::make_unique<Parts>()) {}
+Builder::~Builder() = default;
+
+BuildOutcome Builder::build(const config::v1::ResourceSet& set) { return Build(*parts_, set).run(); }
+
+void Builder::retain(const Snapshot& snapshot) {
+  std::map<std::string, bool> used;
+  for (const auto& upstream : snapshot.upstreams) {
+    if (upstream == nullptr) continue;
+    used[upstream->name()] = true;
+    parts_->endpoint_cells.retain(*upstream);
+  }
+  std::erase_if(parts_->slots, [&](const auto& slot) {
+    if (used.contains(slot.first)) return false;
+    parts_->endpoint_cells.drop(slot.first);
+    parts_->free_slots.push_back(slot.second);
+    return true;
+  });
+  // What nobody else holds was used by older Snapshots only.
+  const auto forget = [](auto& remembered) {
+    std::erase_if(remembered, [](const auto& entry) { return entry.second.built.use_count() <= 1; });
+  };
+  forget(parts_->upstreams);
+  forget(parts_->upstream_settings);
+  forget(parts_->hosts);
+  forget(parts_->certificates);
+  forget(parts_->trust_stores);
+  forget(parts_->access_logs);
+  forget(parts_->stream_handlers);
+  forget(parts_->datagram_handlers);
+  parts_->process_cells.collect();
+}
+
+BuildOutcome Build::run() {
+  snapshot_ = std::make_shared<Snapshot>();
+  snapshot_->version = ++parts_.version;
+  snapshot_->file_cache_bytes = set_.settings().static_cache_bytes();
+  snapshot_->open_files = set_.settings().open_files();
+  build_upstreams();
+  for (const v1::RouteTable& table : set_.route_tables()) tables_[table.name()] = route_table(table);
+  build_listeners();
+  BuildOutcome outcome;
+  if (!failed()) outcome.snapshot = std::move(snapshot_);
+  outcome.problems = std::move(problems_);
+  return outcome;
+}
+
+void Build::error(check::Kind kind, std::string_view resource, std::string_view field, std::string message) {
+  problems_.push_back({.kind = kind,
+                       .resource = std::string(resource),
+                       .field_path = std::string(field),
+                       .rule = "build",
+                       .message = std::move(message)});
+}
+
+bool Build::failed() const {
+  return std::any_of(problems_.begin(), problems_.end(),
+                     [](const check::Problem& problem) { return problem.severity == check::Severity::kError; });
+}
+
+}  // namespace headgate::snapshot

@@ -1,0 +1,41 @@
+// build.h -- checked messages -> Snapshot. The only place where configuration messages and built objects meet.
+//
+// A Builder remembers what outlives a Snapshot: slots of Upstreams, process cells, and the parts that it can share with
+// the next Snapshot when their messages did not change (hosts, upstreams, certificates, handlers of listeners).
+// Thread: control.   Owner: control::Supervisor, embed::Server.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/base/process_cell.h"
+#include "dataplane/snapshot/snapshot.h"
+#include "dataplane/upstream/cell_registry.h"
+#include "headgate/config/v1/resources.pb.h"
+#include "proto/check/check.h"
+
+namespace headgate::snapshot {
+
+struct BuildOutcome {
+  std::shared_ptr<const Snapshot> snapshot;   // null when there is an error among the problems
+  std::vector<check::Problem> problems;       // warnings too
+};
+
+class Builder {
+ public:
+  Builder();
+  ~Builder();
+
+  // `set` is normalized and has passed proto/check. Every problem is reported, not the first.
+  BuildOutcome build(const config::v1::ResourceSet& set);
+  // `snapshot` is now in force on all workers: what only older ones used may be forgotten.
+  void retain(const Snapshot& snapshot);
+
+ private:
+  class Parts;
+  friend class Build;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace headgate::snapshot

@@ -1,0 +1,115 @@
+// build_parts.h -- what the files of snapshot/build share: the state between builds, and one build under way.
+// Thread: control.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "dataplane/base/clock.h"
+#include "dataplane/base/hash.h"
+#include "dataplane/snapshot/build.h"
+#include "dataplane/tls/certificate.h"
+#include "dataplane/tls/trust_store.h"
+#include "google/protobuf/duration.pb.h"
+
+namespace headgate::snapshot {
+
+namespace v1 = config::v1;
+
+// A built object and the fingerprint of the messages it was built from.
+template <typename T>
+struct Remembered {
+  std::string fingerprint;
+  std::shared_ptr<T> built;
+};
+
+class Builder::Parts {
+ public:
+  uint64_t version = 0;
+  std::unordered_map<std::string, uint32_t> slots;  // of Upstreams, stable by name
+  std::vector<uint32_t> free_slots;
+  uint32_t next_slot = 0;
+  upstream::CellRegistry endpoint_cells;
+  CellRegistry process_cells;
+  std::map<std::string, Remembered<const upstream::UpstreamSettings>> upstream_settings;
+  std::map<std::string, Remembered<const upstream::Upstream>> upstreams;
+  std::map<std::string, Remembered<const tls::Certificate>> certificates;
+  std::map<std::string, Remembered<const tls::TrustStore>> trust_stores;
+  std::map<std::string, Remembered<const routing::VirtualHost>> hosts;
+  std::map<std::string, Remembered<const observe::AccessLog>> access_logs;
+  std::map<std::string, Remembered<const net::StreamHandler>> stream_handlers;
+  std::map<std::string, Remembered<const net::DatagramHandler>> datagram_handlers;
+};
+
+// One build: reads messages, fills a Snapshot, collects problems.
+class Build {
+ public:
+  Build(Builder::Parts& parts, const v1::ResourceSet& set) : parts_(parts), set_(set) {}
+  BuildOutcome run();
+
+ private:
+  // build_tls.cc
+  std::shared_ptr<const tls::Certificate> certificate(const std::string& secret);
+  std::shared_ptr<const tls::TrustStore> trust_store(const std::string& secret);
+  std::shared_ptr<const ListenerTls> listener_tls(const v1::Listener& listener);
+  std::shared_ptr<const tls::ClientSettings> client_tls(const v1::UpstreamTls& message, const v1::Upstream& upstream);
+  const v1::TlsSecret* secret(const std::string& name) const;
+
+  // build_upstreams.cc
+  void build_upstreams();
+  std::shared_ptr<const upstream::UpstreamSettings> upstream_settings(const v1::Upstream& message);
+  std::vector<upstream::Endpoint> endpoints(const v1::Upstream& message);
+  uint32_t slot_of(const std::string& upstream);
+
+  // build_routes.cc
+  std::shared_ptr<const routing::RouteTable> route_table(const v1::RouteTable& message);
+  std::shared_ptr<const routing::VirtualHost> virtual_host(const v1::VirtualHost& message, const v1::RouteTable& table);
+  std::shared_ptr<const routing::Route> route(const v1::Route& message, const v1::VirtualHost& host,
+                                              const v1::RouteTable& table);
+  bool add_match(const v1::RouteMatch& message, routing::Route& route);
+  std::shared_ptr<const http::Handler> handler(const v1::Route& message, const v1::RouteTable& table);
+  std::shared_ptr<const http::Handler> proxy(const v1::ProxyAction& action, const v1::RouteTable& table);
+
+  // build_filters.cc
+  struct PhasedFilter {
+    int phase;
+    std::shared_ptr<const http::Filter> filter;
+  };
+  void add_filters(const google::protobuf::RepeatedPtrField<v1::HttpFilter>& messages, std::string_view where,
+                   std::vector<PhasedFilter>& into);
+  std::shared_ptr<const http::Filter> filter(const v1::HttpFilter& message);
+
+  // build_listeners.cc
+  void build_listeners();
+  std::shared_ptr<const Listener> listener(const v1::Listener& message);
+  std::shared_ptr<const observe::AccessLog> access_log();
+  void add_http(const v1::Listener& message, Listener& listener);
+  void add_handlers(const v1::Listener& message, Listener& listener);
+
+  void error(check::Kind kind, std::string_view resource, std::string_view field, std::string message);
+  bool failed() const;
+
+  Builder::Parts& parts_;
+  const v1::ResourceSet& set_;
+  std::shared_ptr<Snapshot> snapshot_;
+  std::vector<check::Problem> problems_;
+  std::map<std::string, std::shared_ptr<const routing::RouteTable>> tables_;
+  std::string host_name_;  // VirtualHost being built: for problems
+};
+
+inline Duration to_duration(const google::protobuf::Duration& message) {
+  return std::chrono::seconds(message.seconds()) + std::chrono::nanoseconds(message.nanos());
+}
+// Equal texts: equal messages. Serialization is deterministic because resource bodies have no map fields.
+template <typename... Messages>
+std::string fingerprint_of(const Messages&... messages) {
+  std::string bytes;
+  (messages.AppendToString(&bytes), ...);
+  return bytes.size() <= 64 ? bytes : std::to_string(bytes.size()) + ":" + std::to_string(stable_hash(bytes)) + ":" +
+                                          std::to_string(stable_hash(bytes, 0x9e3779b97f4a7c15U));
+}
+
+}  // namespace headgate::snapshot

@@ -1,0 +1,137 @@
+#include "dataplane/snapshot/build_parts.h"
+#include "dataplane/tls/context.h"
+
+namespace headgate::snapshot {
+namespace {
+
+tls::TlsVersion version_of(v1::TlsVersion version, tls::TlsVersion otherwise) {
+  switch (version) {
+    case v1::TLS_1_2: return tls::TlsVersion::kTls12;
+    case v1::TLS_1_3: return tls::TlsVersion::kTls13;
+    default: return otherwise;
+  }
+}
+
+tls::ClientCertificate client_certificate_of(const v1::ListenerTls& message) {
+  switch (message.client_certificate()) {
+    case v1::CLIENT_CERTIFICATE_REQUIRED: return tls::ClientCertificate::kRequired;
+    case v1::CLIENT_CERTIFICATE_OPTIONAL: return tls::ClientCertificate::kOptional;
+    case v1::CLIENT_CERTIFICATE_HTTP: return tls::ClientCertificate::kJudged;
+    default: return message.client_ca().empty() ? tls::ClientCertificate::kNone : tls::ClientCertificate::kRequired;
+  }
+}
+
+}  // namespace
+
+const v1::TlsSecret* Build::secret(const std::string& name) const {
+  for (const v1::TlsSecret& secret : set_.tls_secrets()) {
+    if (secret.name() == name) return &secret;
+  }
+  return nullptr;
+}
+
+std::shared_ptr<const tls::Certificate> Build::certificate(const std::string& name) {
+  const v1::TlsSecret* message = secret(name);
+  if (message == nullptr) return nullptr;  // proto/check has said so
+  const std::string fingerprint = fingerprint_of(*message);
+  auto& remembered = parts_.certificates[name];
+  if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;
+  auto outcome =
+      tls::Certificate::parse(message->chain_pem(), message->key_pem(), message->ocsp(), system_clock().wall());
+  for (const std::string& warning : outcome.warnings) {
+    problems_.push_back({.kind = check::Kind::kTlsSecret,
+                         .resource = name,
+                         .field_path = "chain_pem",
+                         .rule = "certificate",
+                         .message = warning,
+                         .severity = check::Severity::kWarning});
+  }
+  if (outcome.certificate == nullptr) {
+    error(check::Kind::kTlsSecret, name, "", outcome.problem);
+    return nullptr;
+  }
+  remembered = {fingerprint, outcome.certificate};
+  return outcome.certificate;
+}
+
+std::shared_ptr<const tls::TrustStore> Build::trust_store(const std::string& name) {
+  const v1::TlsSecret* message = secret(name);
+  if (message == nullptr) return nullptr;
+  const std::string fingerprint = fingerprint_of(*message);
+  auto& remembered = parts_.trust_stores[name];
+  if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;
+  std::string problem;
+  auto store = tls::TrustStore::parse(message->ca_pem(), message->crl_pem(), problem);
+  if (store == nullptr) {
+    error(check::Kind::kTlsSecret, name, "ca_pem", problem);
+    return nullptr;
+  }
+  remembered = {fingerprint, store};
+  return store;
+}
+
+std::shared_ptr<const ListenerTls> Build::listener_tls(const v1::Listener& listener) {
+  const v1::ListenerTls& message = listener.tls();
+  auto built = std::make_shared<ListenerTls>();
+  tls::ServerSettings& settings = built->settings;
+  settings.listener = listener.name();
+  settings.protocol.min_version = version_of(message.min_version(), tls::TlsVersion::kTls12);
+  settings.protocol.max_version = version_of(message.max_version(), tls::TlsVersion::kTls13);
+  settings.protocol.ciphers = message.ciphers();
+  settings.protocol.groups = message.groups();
+  settings.protocol.alpn.assign(message.alpn().begin(), message.alpn().end());
+  settings.client_certificate = client_certificate_of(message);
+  if (!message.client_ca().empty()) settings.client_ca = trust_store(message.client_ca());
+  settings.tickets = message.tickets() != v1::TOGGLE_OFF;
+  settings.require_known_name = message.require_known_name();
+
+  std::vector<tls::CertificateBinding> bindings;
+  for (const v1::ServerCertificate& entry : message.certificates()) {
+    auto parsed = certificate(entry.secret());
+    if (parsed == nullptr) return nullptr;
+    bindings.push_back({.certificate = std::move(parsed),
+                        .names = {entry.server_names().begin(), entry.server_names().end()},
+                        .is_default = entry.is_default()});
+  }
+  std::string problem;
+  std::vector<std::string> warnings;
+  built->names = tls::ServerNames::build(bindings, problem, warnings);
+  if (built->names == nullptr) {
+    error(check::Kind::kListener, listener.name(), "tls.certificates", problem);
+    return nullptr;
+  }
+  // Certificates are swapped into a context, everything else makes a new one.
+  v1::ListenerTls without_certificates = message;
+  without_certificates.clear_certificates();
+  built->fingerprint = fingerprint_of(without_certificates);
+  if (const v1::TlsSecret* authority = secret(message.client_ca())) built->fingerprint += fingerprint_of(*authority);
+  // Made once here so that a bad cipher list is a problem of the file, not of a worker.
+  if (tls::ServerContext::make(settings, built->names, problem) == nullptr) {
+    error(check::Kind::kListener, listener.name(), "tls", problem);
+    return nullptr;
+  }
+  return built;
+}
+
+std::shared_ptr<const tls::ClientSettings> Build::client_tls(const v1::UpstreamTls& message,
+                                                             const v1::Upstream& upstream) {
+  auto settings = std::make_shared<tls::ClientSettings>();
+  settings->verify = message.verify() != v1::TOGGLE_OFF;
+  settings->protocol.min_version = version_of(message.min_version(), tls::TlsVersion::kTls12);
+  settings->protocol.max_version = version_of(message.max_version(), tls::TlsVersion::kTls13);
+  settings->protocol.ciphers = message.ciphers();
+  settings->protocol.alpn.assign(message.alpn().begin(), message.alpn().end());
+  settings->alternative_names.assign(message.alternative_names().begin(), message.alternative_names().end());
+  settings->send_sni = message.send_sni() != v1::TOGGLE_OFF;
+  if (message.has_depth()) settings->depth = message.depth();
+  if (!message.ca().empty()) settings->authorities = trust_store(message.ca());
+  if (!message.certificate().empty()) settings->certificate = certificate(message.certificate());
+  std::string problem;
+  if (tls::ClientContext::make(*settings, problem) == nullptr) {
+    error(check::Kind::kUpstream, upstream.name(), "tls", problem);
+    return nullptr;
+  }
+  return settings;
+}
+
+}  // namespace headgate::snapshot

@@ -1,0 +1,217 @@
+#include <algorithm>
+
+#include "dataplane/snapshot/build_parts.h"
+
+namespace headgate::snapshot {
+namespace {
+
+using upstream::UpstreamSettings;
+
+upstream::Protocol protocol_of(v1::UpstreamProtocol protocol) {
+  switch (protocol) {
+    case v1::UPSTREAM_HTTP2: return upstream::Protocol::kHttp2;
+    case v1::UPSTREAM_GRPC: return upstream::Protocol::kGrpc;
+    case v1::UPSTREAM_AUTO: return upstream::Protocol::kAuto;
+    case v1::UPSTREAM_STREAM: return upstream::Protocol::kStream;
+    case v1::UPSTREAM_DATAGRAM: return upstream::Protocol::kDatagram;
+    case v1::UPSTREAM_FASTCGI: return upstream::Protocol::kFastCgi;
+    default: return upstream::Protocol::kHttp1;
+  }
+}
+
+upstream::BalancePolicy policy_of(v1::BalancePolicy policy) {
+  switch (policy) {
+    case v1::BALANCE_RANDOM: return upstream::BalancePolicy::kRandom;
+    case v1::BALANCE_IP_HASH: return upstream::BalancePolicy::kIpHash;
+    case v1::BALANCE_CONN_HASH: return upstream::BalancePolicy::kConnHash;
+    case v1::BALANCE_LEAST_CONN: return upstream::BalancePolicy::kLeastConn;
+    case v1::BALANCE_LEAST_REQUEST: return upstream::BalancePolicy::kLeastRequest;
+    case v1::BALANCE_RING_HASH: return upstream::BalancePolicy::kRingHash;
+    case v1::BALANCE_PEAK_EWMA: return upstream::BalancePolicy::kPeakEwma;
+    default: return upstream::BalancePolicy::kRoundRobin;
+  }
+}
+
+std::vector<upstream::StatusRange> ranges_of(const google::protobuf::RepeatedPtrField<v1::StatusRange>& messages) {
+  std::vector<upstream::StatusRange> ranges;
+  for (const v1::StatusRange& range : messages) {
+    ranges.push_back({static_cast<uint16_t>(range.first()),
+                      static_cast<uint16_t>(range.last() == 0 ? range.first() : range.last())});
+  }
+  return ranges;
+}
+
+upstream::ActiveHealthCheck health_check_of(const v1::ActiveHealthCheck& message) {
+  upstream::ActiveHealthCheck check;
+  switch (message.kind()) {
+    case v1::ActiveHealthCheck::TCP: check.kind = upstream::ActiveHealthCheck::Kind::kTcp; break;
+    case v1::ActiveHealthCheck::GRPC: check.kind = upstream::ActiveHealthCheck::Kind::kGrpc; break;
+    default: check.kind = upstream::ActiveHealthCheck::Kind::kHttp; break;
+  }
+  check.path = message.path();
+  check.method = message.method();
+  check.host = message.host();
+  check.grpc_service = message.grpc_service();
+  check.interval = to_duration(message.interval());
+  check.timeout = to_duration(message.timeout());
+  check.healthy = message.healthy();
+  check.unhealthy = message.unhealthy();
+  if (!message.expect().empty()) check.expect = ranges_of(message.expect());
+  check.port = static_cast<uint16_t>(message.port());
+  return check;
+}
+
+}  // namespace
+
+upstream::RetryPolicy retry_policy_of(const v1::RetryPolicy& message) {
+  upstream::RetryPolicy policy;
+  if (message.has_attempts()) policy.attempts = message.attempts();
+  if (!message.on().empty()) policy.on = 0;
+  for (const int on : message.on()) {
+    switch (on) {
+      case v1::RetryPolicy::CONNECT_FAILURE: policy.on |= upstream::RetryPolicy::kConnectFailure; break;
+      case v1::RetryPolicy::RESET: policy.on |= upstream::RetryPolicy::kReset; break;
+      case v1::RetryPolicy::TIMEOUT: policy.on |= upstream::RetryPolicy::kTimeout; break;
+      case v1::RetryPolicy::STATUS: policy.on |= upstream::RetryPolicy::kStatus; break;
+      case v1::RetryPolicy::REFUSED_STREAM: policy.on |= upstream::RetryPolicy::kRefusedStream; break;
+      default: break;
+    }
+  }
+  for (const uint32_t status : message.statuses()) policy.statuses.push_back(static_cast<uint16_t>(status));
+  policy.non_idempotent = message.non_idempotent();
+  policy.timeout = to_duration(message.timeout());
+  if (message.has_backoff()) policy.backoff = to_duration(message.backoff());
+  if (message.has_buffer_bytes()) policy.buffer_bytes = message.buffer_bytes();
+  return policy;
+}
+
+std::shared_ptr<const UpstreamSettings> Build::upstream_settings(const v1::Upstream& message) {
+  std::string fingerprint = fingerprint_of(message);
+  for (const std::string* name : {&message.tls().ca(), &message.tls().certificate()}) {
+    if (const v1::TlsSecret* material = secret(*name)) fingerprint += fingerprint_of(*material);
+  }
+  auto& remembered = parts_.upstream_settings[message.name()];
+  if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;
+
+  auto settings = std::make_shared<UpstreamSettings>();
+  settings->name = message.name();
+  settings->protocol = protocol_of(message.protocol());
+  settings->balance.policy = policy_of(message.balance().policy());
+  settings->balance.hash_key = message.balance().hash_key();
+  settings->balance.subset = message.balance().subset();
+  settings->balance.slow_start = to_duration(message.balance().slow_start());
+  if (message.has_tls()) {
+    settings->tls = client_tls(message.tls(), message);
+    settings->tls_server_name = message.tls().sni();
+  }
+  if (message.has_health_check()) settings->health_check = health_check_of(message.health_check());
+  const v1::PassiveHealthCheck& passive = message.passive_health();
+  settings->passive_health.failures = passive.failures();
+  settings->passive_health.fail_window = to_duration(passive.fail_window());
+  settings->passive_health.eject_for = to_duration(passive.eject_for());
+  settings->passive_health.max_ejected_percent = passive.max_ejected_percent();
+  settings->passive_health.failure_status = ranges_of(passive.failure_status());
+  const v1::CircuitLimits& circuit = message.circuit();
+  settings->circuit = {.connections = circuit.connections(),
+                       .pending = circuit.pending(),
+                       .requests = circuit.requests(),
+                       .retry_budget_percent = circuit.retry_budget_percent(),
+                       .retry_budget_min = circuit.retry_budget_min(),
+                       .connections_per_endpoint = circuit.connections_per_endpoint()};
+  settings->retry = retry_policy_of(message.retry());
+  const v1::ConnectionSettings& connection = message.connection();
+  settings->connection.connect_timeout = to_duration(connection.connect_timeout());
+  settings->connection.response_timeout = to_duration(connection.response_timeout());
+  settings->connection.idle = to_duration(connection.idle());
+  settings->connection.idle_per_endpoint = connection.idle_per_endpoint();
+  settings->connection.requests_per_connection = connection.requests_per_connection();
+  settings->connection.max_age = to_duration(connection.max_age());
+  settings->connection.tcp_keepalive = connection.tcp_keepalive() != v1::TOGGLE_OFF;
+  switch (message.proxy_protocol()) {
+    case v1::PROXY_PROTOCOL_V1: settings->proxy_protocol = upstream::ProxyProtocol::kV1; break;
+    case v1::PROXY_PROTOCOL_V2: settings->proxy_protocol = upstream::ProxyProtocol::kV2; break;
+    default: break;
+  }
+  settings->zones.prefer_local = message.zones().prefer_local();
+  settings->unavailable_reason = message.unavailable_status_reason();
+  remembered = {std::move(fingerprint), settings};
+  return settings;
+}
+
+std::vector<upstream::Endpoint> Build::endpoints(const v1::Upstream& message) {
+  std::vector<upstream::Endpoint> endpoints;
+  for (const v1::EndpointShard& shard : set_.endpoint_shards()) {
+    const auto target = std::find_if(shard.upstreams().begin(), shard.upstreams().end(),
+                                     [&](const v1::ShardTarget& t) { return t.upstream() == message.name(); });
+    if (target == shard.upstreams().end()) continue;
+    for (const v1::Endpoint& entry : shard.endpoints()) {
+      upstream::Endpoint endpoint;
+      endpoint.port = static_cast<uint16_t>(target->port() != 0 ? target->port() : entry.port());
+      endpoint.host = entry.host();
+      if (!entry.unix_path().empty()) {
+        auto path = SocketAddress::unix_path(entry.unix_path());
+        if (!path) {
+          error(check::Kind::kEndpointShard, shard.name(), "endpoints", to_string(path.error()));
+          continue;
+        }
+        endpoint.addresses.push_back(*path);
+      } else if (auto address = IpAddress::parse(entry.host())) {
+        endpoint.addresses.push_back(SocketAddress::ip(*address, endpoint.port));
+      }
+      endpoint.weight = entry.weight();
+      endpoint.ready = entry.ready();
+      endpoint.serving = entry.has_serving() ? entry.serving() : entry.ready();
+      endpoint.terminating = entry.terminating();
+      endpoint.zone = entry.zone();
+      endpoint.identity = entry.identity();
+      endpoint.priority = entry.priority();
+      endpoint.finish();
+      // The same address in several shards counts once (EndpointSlices may overlap while they are rebalanced).
+      const bool known = std::any_of(endpoints.begin(), endpoints.end(),
+                                     [&](const upstream::Endpoint& other) { return other.text == endpoint.text; });
+      if (!known) endpoints.push_back(std::move(endpoint));
+    }
+  }
+  return endpoints;
+}
+
+uint32_t Build::slot_of(const std::string& upstream) {
+  const auto known = parts_.slots.find(upstream);
+  if (known != parts_.slots.end()) return known->second;
+  uint32_t slot = parts_.next_slot;
+  if (parts_.free_slots.empty()) {
+    ++parts_.next_slot;
+  } else {
+    slot = parts_.free_slots.back();
+    parts_.free_slots.pop_back();
+  }
+  parts_.slots.emplace(upstream, slot);
+  return slot;
+}
+
+void Build::build_upstreams() {
+  // Shards by the upstream they feed, so that one changed shard rebuilds one upstream.
+  std::map<std::string, std::string> shard_prints;
+  for (const v1::EndpointShard& shard : set_.endpoint_shards()) {
+    const std::string print = fingerprint_of(shard);
+    for (const v1::ShardTarget& target : shard.upstreams()) shard_prints[target.upstream()] += print + "|";
+  }
+  for (const v1::Upstream& message : set_.upstreams()) {
+    const uint32_t slot = slot_of(message.name());
+    auto settings = upstream_settings(message);
+    const std::string fingerprint = std::to_string(slot) + "|" + shard_prints[message.name()];
+    auto& remembered = parts_.upstreams[message.name()];
+    const bool same = remembered.built != nullptr && remembered.fingerprint == fingerprint &&
+                      remembered.built->shared_settings() == settings;
+    if (!same) {
+      std::vector<upstream::Endpoint> list = endpoints(message);
+      auto cell = parts_.endpoint_cells.attach(message.name(), list, system_clock().now());
+      remembered = {fingerprint, std::make_shared<const upstream::Upstream>(std::move(settings), slot, std::move(list),
+                                                                            std::move(cell))};
+    }
+    if (snapshot_->upstreams.size() <= slot) snapshot_->upstreams.resize(slot + 1);
+    snapshot_->upstreams[slot] = remembered.built;
+  }
+}
+
+}  // namespace headgate::snapshot
