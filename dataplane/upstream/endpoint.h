@@ -91,12 +91,12 @@ class EndpointCell {
 };
 
 struct Endpoint {
-  // Where to connect: the first is the endpoint's identity, others are the same host in the other family and are
-  // raced by net::Connector. Empty: `host` is not resolved yet (dns_endpoints.h) and the endpoint is never picked.
+  // Where to connect: all are the same host, in both families when there are several, and are raced by net::Connector.
+  // Empty: `host` is not resolved yet (dns_endpoints.h) and the endpoint is never picked.
   std::vector<SocketAddress> addresses{};
   std::string host{};  // as configured: a name or an address, without port; for Host and SNI; empty for Unix sockets
   uint16_t port = 0;
-  std::string text{};   // "10.0.0.7:8001": for logs and as key; set by finish() when empty
+  std::string text{};   // "10.0.0.7:8001": its identity, for logs and as key; set by finish() when empty
   uint32_t weight = 1;  // 0 takes no new traffic
   std::string zone{};
   std::string identity{};  // SPIFFE id to require; empty: none
