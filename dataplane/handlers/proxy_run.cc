@@ -171,6 +171,7 @@ void ProxyRun::on_response_head(http::BodySource* body, BlockRef memory) {
   const MonotonicTime now = worker_.loop.now();
   const uint16_t status = exchange_.response().status;
   exchange_.upstream_duration = now - sent_;
+  exchange_.upstream_status = status;
   worker_.counters.observe(Histogram::kUpstreamResponseDuration, exchange_.upstream_duration);
   upstream::WorkerLoad::record_latency(*load_, exchange_.upstream_duration, now);
   if (upstream::is_failure_status(upstream_->settings().passive_health, status)) {
