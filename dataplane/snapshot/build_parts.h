@@ -97,7 +97,8 @@ class Build {
   std::shared_ptr<Snapshot> snapshot_;
   std::vector<check::Problem> problems_;
   std::map<std::string, std::shared_ptr<const routing::RouteTable>> tables_;
-  std::string host_name_;  // VirtualHost being built: for problems
+  std::string host_name_;       // VirtualHost being built: for problems
+  std::string matched_prefix_;  // of the Route being built: what a prefix rewrite replaces
 };
 
 inline Duration to_duration(const google::protobuf::Duration& message) {

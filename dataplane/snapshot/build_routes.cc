@@ -112,6 +112,7 @@ std::shared_ptr<const routing::Route> Build::route(const v1::Route& message, con
   route->name = message.name();
   route->access_log = message.access_log() != "off";
   if (message.has_match() && !add_match(message.match(), *route)) return nullptr;
+  matched_prefix_ = message.match().path_case() == v1::RouteMatch::kPrefix ? without_final_slash(message.match().prefix()) : "";
   std::vector<PhasedFilter> filters;
   add_filters(table.filters(), table.name(), filters);
   add_filters(host.filters(), host.name(), filters);
@@ -218,13 +219,14 @@ std::shared_ptr<const http::Handler> Build::handler(const v1::Route& message, co
       for (const v1::NameValue& header : action.headers()) options.headers.emplace_back(header.name(), header.value());
       options.body = action.body();
       options.expand_body = action.expand_body();
-      auto created = handlers::Respond::create(std::move(options), &why);
+      auto created = handlers::Respond::create(options, &why);
       if (!created) return refuse(why);
       return std::shared_ptr<const http::Handler>(std::move(*created));
     }
     case v1::Route::kRedirect: {
-      auto created = handlers::Redirect::create(static_cast<uint16_t>(message.redirect().status()),
-                                                message.redirect().location(), &why);
+      auto created = handlers::Redirect::create(
+          {.status = static_cast<uint16_t>(message.redirect().status()), .location = message.redirect().location()},
+          &why);
       if (!created) return refuse(why);
       return std::shared_ptr<const http::Handler>(std::move(*created));
     }
