@@ -2,6 +2,7 @@
 // Thread: the worker's.   Owner: Worker; outlives all Sessions, Exchanges and Runs.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace headgate {
@@ -34,6 +35,9 @@ struct WorkerContext {
   upstream::PoolSet* pools = nullptr;     // never null on a worker
   upstream::Resolver* resolver = nullptr;
   handlers::FileCache* files = nullptr;   // made on first use by static_files
+  // Limits of `files`, over all workers; may change with a Snapshot.
+  size_t file_cache_bytes = size_t{64} * 1024 * 1024;
+  uint32_t open_files = 512;
   // Set with `files`: destroys it. The worker calls it, when set, before its loop goes.
   void (*release_files)(WorkerContext& worker) = nullptr;
 };

@@ -17,15 +17,12 @@
 namespace headgate::filters {
 
 struct CompressOptions {
-  std::vector<std::string> content_types;  // "text/html", "text/*"; empty: text types (see is_text_type)
+  std::vector<std::string> content_types;  // "text/html", "text/*"; empty: see http::is_compressible
   uint64_t min_bytes = 256;                // of bodies whose length is known
   uint64_t max_bytes = 5 * 1024 * 1024;
   int level = 5;  // 1-9
   bool with_cookies = false;
 };
-
-// text/* without event streams, JSON, XML, JavaScript, SVG and the like. `type` without parameters.
-bool is_text_type(std::string_view type);
 
 class Compress final : public http::Filter {
  public:

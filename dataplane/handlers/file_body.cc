@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "dataplane/base/number.h"
+#include "dataplane/http/range.h"
 
 namespace headgate::handlers {
 namespace {
@@ -14,9 +15,10 @@ constexpr size_t kChunk = Block::kLarge;
 
 constexpr Error kShrunk{.code = Errc::kClosed, .detail = "the file became shorter while it was sent"};
 
-std::string_view decimal(Arena& arena, uint64_t value) {
-  char* text = arena.allocate_text(20);
-  return {text, static_cast<size_t>(write_decimal(text, value) - text)};
+std::string_view content_range(Arena& arena, const FileSlice& slice, uint64_t total) {
+  char* text = arena.allocate_text(http::kContentRangeSize);
+  const http::ByteRange range{.first = slice.offset, .last = slice.offset + slice.size - 1};
+  return {text, static_cast<size_t>(http::write_content_range(text, range, total) - text)};
 }
 
 }  // namespace
@@ -80,15 +82,13 @@ MultipartBody::MultipartBody(FileRef file, std::span<const FileSlice> slices, st
   const std::string_view boundary(id, static_cast<size_t>(at - id));
   multipart_type_ = arena.concat("multipart/byteranges; boundary=", boundary);
 
-  const std::string_view total = decimal(arena, file_->size());
   auto* heads = static_cast<std::string_view*>(
       arena.allocate(sizeof(std::string_view) * slices.size(), alignof(std::string_view)));
   for (size_t i = 0; i < slices.size(); ++i) {
     const FileSlice& slice = slices[i];
     const std::string_view type_line = content_type.empty() ? "" : "\r\nContent-Type: ";
-    heads[i] = arena.concat(i == 0 ? "--" : "\r\n--", boundary, type_line, content_type, "\r\nContent-Range: bytes ",
-                            decimal(arena, slice.offset), "-", decimal(arena, slice.offset + slice.size - 1), "/", total,
-                            "\r\n\r\n");
+    heads[i] = arena.concat(i == 0 ? "--" : "\r\n--", boundary, type_line, content_type, "\r\nContent-Range: ",
+                            content_range(arena, slice, file_->size()), "\r\n\r\n");
     left_ += heads[i].size() + slice.size;
   }
   part_heads_ = {heads, slices.size()};

@@ -99,11 +99,11 @@ FileRef::~FileRef() {
   if (file_ != nullptr && --file_->references_ == 0) delete file_;
 }
 
-FileCache::Limits FileCache::Limits::share(uint32_t workers) {
+FileCache::Limits FileCache::Limits::share(const WorkerContext& worker) {
   Limits limits;
-  const size_t parts = std::max<size_t>(workers, 1);
-  limits.memory_bytes = std::max(limits.memory_bytes / parts, size_t{1024} * 1024);
-  limits.open_files = std::max(limits.open_files / parts, size_t{16});
+  const size_t parts = std::max<size_t>(worker.worker_count, 1);
+  limits.memory_bytes = std::max(worker.file_cache_bytes / parts, size_t{256} * 1024);
+  limits.open_files = std::max(worker.open_files / parts, size_t{16});
   limits.missing = std::max(limits.missing / parts, size_t{64});
   return limits;
 }
@@ -119,14 +119,21 @@ FileCache::~FileCache() {
 }
 
 FileCache& FileCache::of(WorkerContext& worker) {
+  const Limits limits = Limits::share(worker);
   if (worker.files == nullptr) {
-    auto made = std::make_unique<FileCache>(worker.loop, worker.counters, Limits::share(worker.worker_count));
-    worker.files = made.release();
+    worker.files = std::make_unique<FileCache>(worker.loop, worker.counters, limits).release();
     worker.release_files = [](WorkerContext& context) {
       const std::unique_ptr<FileCache> last(std::exchange(context.files, nullptr));
     };
+  } else if (!(limits == worker.files->limits_)) {
+    worker.files->set_limits(limits);
   }
   return *worker.files;
+}
+
+void FileCache::set_limits(const Limits& limits) {
+  limits_ = limits;
+  shrink(nullptr);
 }
 
 FileCache::Root& FileCache::root_of(const FileRoot& wanted) {
@@ -316,15 +323,20 @@ void FileCache::remember(CachedFile& file) {
   list.push_back(file);
   if (&list == &open_) {
     ++open_files_;
-    while (open_files_ > limits_.open_files && open_.front() != &file) forget(*open_.front());
     if (!sweep_timer_.armed()) sweep_timer_.arm(kSweepInterval);
   } else if (&list == &kept_) {
     memory_used_ += charge(file);
-    while (memory_used_ > limits_.memory_bytes && kept_.front() != &file) forget(*kept_.front());
   } else {
     ++missing_count_;
-    while (missing_count_ > limits_.missing && missing_.front() != &file) forget(*missing_.front());
   }
+  shrink(&file);
+}
+
+// Back within the limits, without `keep`.
+void FileCache::shrink(const CachedFile* keep) {
+  while (memory_used_ > limits_.memory_bytes && kept_.front() != keep) forget(*kept_.front());
+  while (open_files_ > limits_.open_files && open_.front() != keep) forget(*open_.front());
+  while (missing_count_ > limits_.missing && missing_.front() != keep) forget(*missing_.front());
 }
 
 void FileCache::forget(CachedFile& file) {

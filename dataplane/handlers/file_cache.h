@@ -137,8 +137,9 @@ class FileCache {
     size_t object_bytes = Block::kLarge;             // 64 KiB with the block's header
     size_t open_files = 512;
     size_t missing = 512;                            // names known not to be there
-    // What one of `workers` gets of the limits of the process.
-    static Limits share(uint32_t workers);
+    // What this worker gets of the limits of the process.
+    static Limits share(const WorkerContext& worker);
+    bool operator==(const Limits&) const = default;
   };
   static constexpr Duration kTrusted = std::chrono::seconds(1);
   // A descriptor unused for that long is closed, so that the space of a deleted file comes back.
@@ -149,7 +150,7 @@ class FileCache {
   FileCache& operator=(const FileCache&) = delete;
   ~FileCache();
 
-  // The worker's cache, made when first asked for; WorkerContext::release_files destroys it.
+  // The worker's cache, made when first asked for, with the limits of today; WorkerContext::release_files destroys it.
   static FileCache& of(WorkerContext& worker);
 
   // What is at `path` below `root`: relative, decoded, without NUL and without a leading slash; "" is the root.
@@ -159,6 +160,8 @@ class FileCache {
   bool has_sibling(const FileRef& file, Sibling sibling);
   // A handle for listing a folder; not cached.
   Result<UniqueFd> open_folder(const FileRoot& root, std::string_view path);
+
+  void set_limits(const Limits& limits);
 
   [[nodiscard]] size_t memory_used() const { return memory_used_; }
   [[nodiscard]] size_t open_files() const { return open_files_; }
@@ -192,13 +195,14 @@ class FileCache {
   void load_content(CachedFile& file);
   void remember(CachedFile& file);
   void forget(CachedFile& file);
+  void shrink(const CachedFile* keep);
   IntrusiveList<CachedFile>& list_of(const CachedFile& file);
   [[nodiscard]] static size_t charge(const CachedFile& file);
   void sweep();
 
   event::Loop& loop_;
   Counters& counters_;
-  const Limits limits_;
+  Limits limits_;
   std::unordered_map<std::string, std::unique_ptr<Root>, TextHash, TextEqual> roots_;           // links refused
   std::unordered_map<std::string, std::unique_ptr<Root>, TextHash, TextEqual> following_roots_;  // links followed
   std::unordered_set<CachedFile*, KeyHash, KeyEqual> entries_;

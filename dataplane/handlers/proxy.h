@@ -43,7 +43,7 @@ struct ProxyOptions {
   std::string strip_prefix;                    // cut by segments
   bool websocket = true;
   bool request_buffering = false;
-  http::ForwardedOptions forwarded;
+  http::ForwardedPolicy forwarded;
 };
 
 class Proxy final : public http::Handler {

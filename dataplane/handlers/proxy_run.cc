@@ -11,6 +11,19 @@ using http::FieldId;
 using upstream::AttemptStage;
 using upstream::FailureKind;
 
+namespace {
+
+// "/api/x?q" without "/api" is "/x?q"; "/api" is "/". Whole segments only.
+std::string_view without_prefix(std::string_view target, std::string_view prefix, Arena& arena) {
+  if (!target.starts_with(prefix)) return target;
+  const std::string_view rest = target.substr(prefix.size());
+  if (rest.empty()) return "/";
+  if (rest[0] == '/') return rest;
+  return rest[0] == '?' ? arena.concat("/", rest) : target;
+}
+
+}  // namespace
+
 ProxyRun::ProxyRun(const Proxy& proxy, http::Exchange& exchange, WorkerContext& worker)
     : proxy_(proxy), exchange_(exchange), worker_(worker), head_(exchange.arena()), began_(worker.loop.now()) {}
 
@@ -56,7 +69,7 @@ void ProxyRun::prepare_head() {
   if (options.websocket) head_.protocol = from.protocol;
   head_.headers.assign(from.headers);
   http::strip_hop_by_hop(head_.headers, http::TeField::kKeepTrailers);
-  if (!options.strip_prefix.empty()) head_.target = http::without_prefix(head_.target, options.strip_prefix, arena);
+  if (!options.strip_prefix.empty()) head_.target = without_prefix(head_.target, options.strip_prefix, arena);
 
   if (options.host) {
     head_.authority = options.host->expand(exchange_);
@@ -158,6 +171,7 @@ void ProxyRun::on_response_head(http::BodySource* body, BlockRef memory) {
   const MonotonicTime now = worker_.loop.now();
   const uint16_t status = exchange_.response().status;
   exchange_.upstream_duration = now - sent_;
+  exchange_.upstream_status = status;
   worker_.counters.observe(Histogram::kUpstreamResponseDuration, exchange_.upstream_duration);
   upstream::WorkerLoad::record_latency(*load_, exchange_.upstream_duration, now);
   if (upstream::is_failure_status(upstream_->settings().passive_health, status)) {

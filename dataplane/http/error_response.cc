@@ -115,6 +115,36 @@ bool wants_html(const HeaderMap& headers) {
   return false;
 }
 
+void write_short_answer(Exchange& exchange, uint16_t status, uint8_t grpc_code) {
+  ResponseHead& head = exchange.response();
+  // Whatever a handler had prepared described another answer.
+  head.headers.clear();
+  head.reason = {};
+  head.content_length.reset();
+  const std::string_view phrase = reason_phrase(status);
+  if (status >= 400 && is_grpc(exchange.request().headers)) {
+    write_grpc_error(head, grpc_code, phrase);
+    exchange.respond(nullptr);
+    return;
+  }
+  Arena& arena = exchange.arena();
+  const char digits[] = {static_cast<char>('0' + status / 100 % 10), static_cast<char>('0' + status / 10 % 10),
+                         static_cast<char>('0' + status % 10)};
+  const std::string_view code(digits, sizeof(digits));
+  if (status == 503) head.headers.add("Retry-After", "1");
+  if (status >= 400) head.headers.add(FieldId::kCacheControl, "no-store");
+  if (has_no_content(status)) {
+    head.status = status;
+    exchange.respond(nullptr);
+  } else if (wants_html(exchange.request().headers)) {
+    const std::string_view body =
+        arena.concat("<!doctype html>\n<title>", code, " ", phrase, "</title>\n<h1>", code, " ", phrase, "</h1>\n");
+    exchange.respond_text(status, "text/html; charset=utf-8", body);
+  } else {
+    exchange.respond_text(status, "text/plain; charset=utf-8", arena.concat(code, " ", phrase, "\n"));
+  }
+}
+
 }  // namespace
 
 ErrorAnswer answer_for(const Error& error) {
@@ -128,30 +158,11 @@ ErrorAnswer answer_for(const Error& error) {
 
 void write_error_response(Exchange& exchange, const Error& error) {
   const ErrorAnswer what = answer_for(error);
-  ResponseHead& head = exchange.response();
-  // Whatever a handler had prepared described another answer.
-  head.headers.clear();
-  head.reason = {};
-  head.content_length.reset();
-  const std::string_view phrase = reason_phrase(what.status);
-  if (is_grpc(exchange.request().headers)) {
-    write_grpc_error(head, what.grpc_code, phrase);
-    exchange.respond(nullptr);
-    return;
-  }
-  Arena& arena = exchange.arena();
-  const char digits[] = {static_cast<char>('0' + what.status / 100), static_cast<char>('0' + what.status / 10 % 10),
-                         static_cast<char>('0' + what.status % 10)};
-  const std::string_view code(digits, sizeof(digits));
-  if (what.status == 503) head.headers.add("Retry-After", "1");
-  head.headers.add(FieldId::kCacheControl, "no-store");
-  if (wants_html(exchange.request().headers)) {
-    const std::string_view body =
-        arena.concat("<!doctype html>\n<title>", code, " ", phrase, "</title>\n<h1>", code, " ", phrase, "</h1>\n");
-    exchange.respond_text(what.status, "text/html; charset=utf-8", body);
-    return;
-  }
-  exchange.respond_text(what.status, "text/plain; charset=utf-8", arena.concat(code, " ", phrase, "\n"));
+  write_short_answer(exchange, what.status, what.grpc_code);
+}
+
+void write_status_response(Exchange& exchange, uint16_t status) {
+  write_short_answer(exchange, status, static_cast<uint8_t>(grpc_status_of_http(status)));
 }
 
 }  // namespace headgate::http

@@ -19,7 +19,11 @@ struct ErrorAnswer {
 // Upstream's fault: 502, 503, 504. Downstream's: 400, 408, 413, 414, 417, 431, 501, 505. Ours: 500, 503.
 ErrorAnswer answer_for(const Error& error);
 
-// Fills exchange.response() (status, a short text or HTML body by Accept, Content-Type) and calls respond().
+// Fills exchange.response() (status, a short text or HTML body by Accept, Content-Type; for gRPC a trailers-only answer)
+// and calls respond(). Fields that were set before are dropped. The transport asks answer_for() whether to close.
 void write_error_response(Exchange& exchange, const Error& error);
+
+// The same for a status that is no failure of anything: "404 Not Found" when no route matched.
+void write_status_response(Exchange& exchange, uint16_t status);
 
 }  // namespace headgate::http

@@ -92,12 +92,16 @@ class Exchange final : public event::Disposable, public Pooled<Exchange> {
 
   // The client after trusted proxies were taken into account (forwarded.h); starts as the connection's.
   IpAddress client_address;
-  // Made on first use by variables.h, or taken from a trusted X-Request-Id.
+  // The connection comes from a trusted proxy (forwarded.h).
+  bool from_trusted_proxy = false;
+  // Made on first use by request_id.h, or taken from the X-Request-Id of a trusted proxy.
   std::string_view request_id;
   // For the access log: static or in the arena.
+  std::string_view listener_name;
   std::string_view route_name;
   std::string_view upstream_name;
   std::string_view upstream_address;
+  uint16_t upstream_status = 0;  // of the last attempt that got a response head
   uint32_t attempts = 0;
   uint64_t body_bytes_received = 0;
   uint64_t body_bytes_sent = 0;

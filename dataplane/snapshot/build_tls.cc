@@ -60,14 +60,13 @@ std::shared_ptr<const tls::TrustStore> Build::trust_store(const std::string& nam
   const std::string fingerprint = fingerprint_of(*message);
   auto& remembered = parts_.trust_stores[name];
   if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;
-  std::string problem;
-  auto store = tls::TrustStore::parse(message->ca_pem(), message->crl_pem(), problem);
-  if (store == nullptr) {
-    error(check::Kind::kTlsSecret, name, "ca_pem", problem);
+  auto outcome = tls::TrustStore::parse(message->ca_pem(), message->crl_pem());
+  if (outcome.store == nullptr) {
+    error(check::Kind::kTlsSecret, name, "ca_pem", outcome.problem);
     return nullptr;
   }
-  remembered = {fingerprint, store};
-  return store;
+  remembered = {fingerprint, outcome.store};
+  return outcome.store;
 }
 
 std::shared_ptr<const ListenerTls> Build::listener_tls(const v1::Listener& listener) {

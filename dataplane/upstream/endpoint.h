@@ -108,6 +108,11 @@ struct Endpoint {
 
   [[nodiscard]] bool resolved() const { return !addresses.empty(); }
   [[nodiscard]] const SocketAddress& address() const { return addresses.front(); }
+  // Host and port as configured: for the Host field when the Upstream asks for that.
+  [[nodiscard]] std::string authority() const {
+    return host.find(':') == std::string::npos ? host + ":" + std::to_string(port)
+                                               : "[" + host + "]:" + std::to_string(port);
+  }
   // Fills in `text`. An unresolved endpoint is keyed by "name:port".
   void finish() {
     if (!text.empty()) return;

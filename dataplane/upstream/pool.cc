@@ -1,7 +1,5 @@
 #include "dataplane/upstream/pool.h"
 
-#include <optional>
-
 #include "dataplane/base/counters.h"
 #include "dataplane/net/socket.h"
 #include "dataplane/upstream/client_tls.h"
@@ -30,7 +28,7 @@ class Pool::Connecting final : public event::Disposable,
       pool_.on_connected(*this, std::move(stream));
       return;
     }
-    tls_.emplace(pool_.worker_, *pool_.settings_, *this);
+    tls_.reset(new TlsConnect(pool_.worker_, *pool_.settings_, *this));
     tls_->start(std::move(stream), pool_.tls_, pool_.endpoint_, timeout_);
   }
   void on_connect_failed(const Error& error) override { pool_.on_connect_failed(*this, error); }
@@ -41,7 +39,7 @@ class Pool::Connecting final : public event::Disposable,
 
   Pool& pool_;
   net::Connector connector_;
-  std::optional<TlsConnect> tls_;
+  std::unique_ptr<TlsConnect> tls_;
   MonotonicTime began_;
   Duration timeout_;
 };

@@ -13,6 +13,7 @@ void Dispatch::on_exchange(http::Exchange& exchange) {
   const snapshot::Listener& listener = *listener_;
   if (!listener.trusted_proxies.empty()) http::resolve_client(exchange, listener.trusted_proxies);
   exchange.pin(*pin_);
+  exchange.listener_name = listener.name;
 
   const routing::RouteTable& table = *listener.routes;
   const routing::VirtualHost* host = table.find_host(exchange.request().host);

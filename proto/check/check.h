@@ -87,7 +87,7 @@ void check_dns_zone(const config::v1::DnsZone& zone, Problems& problems);
 // What several resources must agree on: names are unique and exist, protocols fit, no address is bound twice.
 void check_references(const config::v1::ResourceSet& set, Problems& problems);
 
-// All of the above. `now`: for the dates of certificates, which give warnings only.
+// All of the above. `now`: for the dates of certificates, which give warnings only; 0: they are not looked at.
 std::vector<Problem> check_resources(const config::v1::ResourceSet& set, std::time_t now);
 
 }  // namespace headgate::check

@@ -74,7 +74,8 @@ class ZoneChecker {
       const DnsName& name = zone_.names(i);
       const Field field(problems_, "names", i);
       check_owner(name);
-      if (!seen.insert(lower_copy(name.name())).second) problems_.error("name", "duplicate", quote_json(name.name()) + " stands here twice");
+      if (!seen.insert(lower_copy(name.name())).second)
+        problems_.error("name", "duplicate", quote_json(name.name()) + " stands here twice");
       check_ttl("ttl", name.ttl());
       check_records(name);
     }
@@ -88,14 +89,19 @@ class ZoneChecker {
   void check_owner(const DnsName& name) {
     std::vector<std::string> labels;
     if (!read_labels(name.name(), labels)) {
-      problems_.error("name", "dns-name", quote_json(name.name()) + " is no domain name: labels of 1 to 63 bytes between dots, 255 bytes in all");
+      problems_.error(
+          "name", "dns-name",
+          quote_json(name.name()) + " is no domain name: labels of 1 to 63 bytes between dots, 255 bytes in all");
       return;
     }
     for (size_t i = 1; i < labels.size(); ++i) {
-      if (labels[i] == "*") problems_.error("name", "dns-name", "\"*\" stands first in a wildcard name (RFC 4592 2.1.1)");
+      if (labels[i] == "*")
+        problems_.error("name", "dns-name", "\"*\" stands first in a wildcard name (RFC 4592 2.1.1)");
     }
-    const bool inside = labels.size() >= origin_.size() && std::equal(origin_.rbegin(), origin_.rend(), labels.rbegin());
-    if (!inside) problems_.error("name", "dns-zone", quote_json(name.name()) + " does not lie in " + quote_json(zone_.origin()));
+    const bool inside =
+        labels.size() >= origin_.size() && std::equal(origin_.rbegin(), origin_.rend(), labels.rbegin());
+    if (!inside)
+      problems_.error("name", "dns-zone", quote_json(name.name()) + " does not lie in " + quote_json(zone_.origin()));
   }
 
   // A host that a record points to.
@@ -131,13 +137,15 @@ class ZoneChecker {
       case DnsRecord::kA: {
         const auto address = IpAddress::parse(record.a());
         if (!address || !address->is_v4() || record.a().find(':') != std::string::npos) {
-          problems_.error("a", "address", quote_json(record.a()) + " is no IPv4 address; expected for example \"192.0.2.4\"");
+          problems_.error("a", "address",
+                          quote_json(record.a()) + " is no IPv4 address; expected for example \"192.0.2.4\"");
         }
         return;
       }
       case DnsRecord::kAaaa:
         if (!IpAddress::parse(record.aaaa()) || record.aaaa().find(':') == std::string::npos) {
-          problems_.error("aaaa", "address", quote_json(record.aaaa()) + " is no IPv6 address; expected for example \"2001:db8::10\"");
+          problems_.error("aaaa", "address",
+                          quote_json(record.aaaa()) + " is no IPv6 address; expected for example \"2001:db8::10\"");
         }
         return;
       case DnsRecord::kCname: return check_target("cname", record.cname());
@@ -178,7 +186,8 @@ class ZoneChecker {
 
   void check_caa(const DnsCaa& caa) {
     if (caa.flags() > 255) problems_.error("caa.flags", "range", "expected 0 to 255");
-    const bool letters = std::all_of(caa.tag().begin(), caa.tag().end(), [](char c) { return is_alpha(c) || is_digit(c); });
+    const bool letters =
+        std::all_of(caa.tag().begin(), caa.tag().end(), [](char c) { return is_alpha(c) || is_digit(c); });
     if (caa.tag().empty() || caa.tag().size() > 15 || !letters) {
       problems_.error("caa.tag", "value", "expected a tag such as \"issue\" (RFC 8659 4.1)");
     }
@@ -211,13 +220,18 @@ class ZoneChecker {
     if (name == "port") {
       if (!parse_decimal<uint16_t>(value)) problems_.error("value", "range", "expected a port up to 65535");
     } else if (name == "ipv4hint" || name == "ipv6hint") {
-      if (!all_addresses(name == "ipv4hint")) problems_.error("value", "address", "expected addresses of the right family");
+      if (!all_addresses(name == "ipv4hint"))
+        problems_.error("value", "address", quote_json(value) + ": expected addresses for " + name);
     } else if (name == "no-default-alpn") {
       if (!value.empty()) problems_.error("value", "value", "no-default-alpn has no value (RFC 9460 7.1.1)");
     } else if (name == "alpn" || name == "mandatory" || name == "ech" || name == "dohpath" || name == "ohttp") {
-      if (value.empty() && name != "ohttp") problems_.error("value", "missing", "expected a value");
+      if (value.empty() && name != "ohttp")
+        problems_.error("value", "missing", "the parameter " + quote_json(name) + " needs a value");
     } else if (!name.starts_with("key") || !parse_decimal<uint16_t>(std::string_view(name).substr(3))) {
-      problems_.error("name", "value", quote_json(name) + " is no known parameter; expected alpn, port, ipv4hint, ipv6hint, no-default-alpn, mandatory, ech, dohpath or keyN");
+      problems_.error("name", "value",
+                      quote_json(name) +
+                          " is no known parameter; expected alpn, port, ipv4hint, ipv6hint, no-default-alpn, "
+                          "mandatory, ech, dohpath or keyN");
     }
   }
 

@@ -35,7 +35,8 @@ void check_path_rewrite(const PathRewrite& rewrite, int groups, Problems& proble
       }
       return;
     case PathRewrite::kPrefix:
-      if (!rewrite.prefix().starts_with('/')) problems.error("prefix", "path", "expected a path that starts with \"/\"");
+      if (!rewrite.prefix().starts_with('/'))
+        problems.error("prefix", "path", "expected a path that starts with \"/\"");
       check_field_value("prefix", rewrite.prefix(), problems);
       return;
     case PathRewrite::kRegex: {
@@ -51,7 +52,8 @@ void check_path_rewrite(const PathRewrite& rewrite, int groups, Problems& proble
 
 void check_redirect_filter(const RedirectFilter& redirect, int groups, Problems& problems) {
   if (redirect.has_status()) check_status("status", redirect.status(), 300, 308, problems);
-  const bool parts = !redirect.scheme().empty() || !redirect.host().empty() || redirect.port() != 0 || redirect.has_path();
+  const bool parts =
+      !redirect.scheme().empty() || !redirect.host().empty() || redirect.port() != 0 || redirect.has_path();
   if (redirect.location().empty() != parts) {
     problems.error("location", "missing", "expected either a location, or a scheme, host, port or path to change");
   }
@@ -63,7 +65,8 @@ void check_redirect_filter(const RedirectFilter& redirect, int groups, Problems&
   }
 }
 
-void check_cidrs(std::string_view field, const google::protobuf::RepeatedPtrField<std::string>& list, Problems& problems) {
+void check_cidrs(std::string_view field, const google::protobuf::RepeatedPtrField<std::string>& list,
+                 Problems& problems) {
   for (int i = 0; i < list.size(); ++i) check_cidr(field, i, list[i], problems);
 }
 
@@ -77,7 +80,8 @@ void check_rate_limit(const RateLimit& limit, Problems& problems) {
 
 void check_basic_auth(const BasicAuth& auth, Problems& problems) {
   check_field_value("realm", auth.realm(), problems);
-  need(!auth.users().empty() || !auth.htpasswd_file().empty(), "users", "at least one user; without any nobody gets in", problems);
+  need(!auth.users().empty() || !auth.htpasswd_file().empty(), "users", "at least one user; without any nobody gets in",
+       problems);
   for (int i = 0; i < auth.users_size(); ++i) {
     const Field field(problems, "users", i);
     if (auth.users(i).name().empty() || auth.users(i).name().find(':') != std::string::npos) {
@@ -88,7 +92,9 @@ void check_basic_auth(const BasicAuth& auth, Problems& problems) {
     for (const std::string_view prefix : {"$2a$", "$2b$", "$2y$", "$apr1$", "{SHA}", "$5$", "$6$"}) {
       known = known || hash.starts_with(prefix);
     }
-    if (!known) problems.error("value", "password-hash", "expected a bcrypt, apr1, SHA-1, SHA-256 or SHA-512 hash; plain passwords are refused");
+    if (!known)
+      problems.error("value", "password-hash",
+                     "expected a bcrypt, apr1, SHA-1, SHA-256 or SHA-512 hash; plain passwords are refused");
   }
 }
 
@@ -98,7 +104,8 @@ void check_external_auth(const ExternalAuth& auth, Problems& problems) {
   check_text("signin", auth.signin(), TextScope::kRequest, -1, problems);
   check_text("cache_key", auth.cache_key(), TextScope::kRequest, -1, problems);
   check_text("redirect_value", auth.redirect_value(), TextScope::kRequest, -1, problems);
-  if (!auth.method().empty() && !is_token(auth.method())) problems.error("method", "method", "expected a method such as \"GET\"");
+  if (!auth.method().empty() && !is_token(auth.method()))
+    problems.error("method", "method", "expected a method such as \"GET\"");
   for (int i = 0; i < auth.response_headers_size(); ++i) {
     check_field_name(at("response_headers", i), auth.response_headers(i), problems);
   }
@@ -109,9 +116,11 @@ void check_external_auth(const ExternalAuth& auth, Problems& problems) {
 void check_compress(const Compress& compress, Problems& problems) {
   for (int i = 0; i < compress.encodings_size(); ++i) {
     const std::string& name = compress.encodings(i);
-    if (name != "gzip" && name != "br" && name != "zstd") problems.error(at("encodings", i), "enum", "expected gzip, br or zstd");
+    if (name != "gzip" && name != "br" && name != "zstd")
+      problems.error(at("encodings", i), "enum", "expected gzip, br or zstd");
   }
-  if (compress.has_level() && (compress.level() < 1 || compress.level() > 19)) problems.error("level", "range", "expected 1 to 19");
+  if (compress.has_level() && (compress.level() < 1 || compress.level() > 19))
+    problems.error("level", "range", "expected 1 to 19");
 }
 
 void check_cors(const Cors& cors, Problems& problems) {
@@ -120,7 +129,8 @@ void check_cors(const Cors& cors, Problems& problems) {
     check_text_match(cors.allow_origins(i), problems);
   }
   for (int i = 0; i < cors.allow_methods_size(); ++i) {
-    if (!is_token(cors.allow_methods(i))) problems.error(at("allow_methods", i), "method", "expected a method such as \"GET\"");
+    if (!is_token(cors.allow_methods(i)))
+      problems.error(at("allow_methods", i), "method", "expected a method such as \"GET\"");
   }
   for (int i = 0; i < cors.allow_headers_size(); ++i) {
     if (cors.allow_headers(i) != "*") check_field_name(at("allow_headers", i), cors.allow_headers(i), problems);
@@ -152,14 +162,17 @@ void check_jwt(const JwtAuth& jwt, Problems& problems) {
 
 void check_error_pages(const ErrorPages& pages, Problems& problems) {
   need(!pages.statuses().empty(), "statuses", "the status codes that are replaced", problems);
-  for (int i = 0; i < pages.statuses_size(); ++i) check_status(at("statuses", i), pages.statuses(i), 300, 599, problems);
-  if (pages.upstream().empty() == pages.body().empty()) problems.error("upstream", "missing", "expected either an upstream or a body");
+  for (int i = 0; i < pages.statuses_size(); ++i)
+    check_status(at("statuses", i), pages.statuses(i), 300, 599, problems);
+  if (pages.upstream().empty() == pages.body().empty())
+    problems.error("upstream", "missing", "expected either an upstream or a body");
 }
 
 void check_kind(const HttpFilter& filter, int groups, Problems& problems) {
   switch (filter.filter_case()) {
     case HttpFilter::kRequestHeaders: return check_header_mods(filter.request_headers(), TextScope::kRequest, problems);
-    case HttpFilter::kResponseHeaders: return check_header_mods(filter.response_headers(), TextScope::kResponse, problems);
+    case HttpFilter::kResponseHeaders:
+      return check_header_mods(filter.response_headers(), TextScope::kResponse, problems);
     case HttpFilter::kRewrite: return check_path_rewrite(filter.rewrite(), groups, problems);
     case HttpFilter::kRedirect: return check_redirect_filter(filter.redirect(), groups, problems);
     case HttpFilter::kCompress: return check_compress(filter.compress(), problems);
@@ -173,7 +186,8 @@ void check_kind(const HttpFilter& filter, int groups, Problems& problems) {
     case HttpFilter::kMirror:
       need(!filter.mirror().upstream().empty(), "upstream", "the name of an upstream", problems);
       check_text("path", filter.mirror().path(), TextScope::kRequest, groups, problems);
-      if (filter.mirror().share().numerator() > (filter.mirror().share().denominator() == 0 ? 100 : filter.mirror().share().denominator())) {
+      if (filter.mirror().share().numerator() >
+          (filter.mirror().share().denominator() == 0 ? 100 : filter.mirror().share().denominator())) {
         problems.error("share", "range", "more than all requests");
       }
       return;
@@ -185,11 +199,13 @@ void check_kind(const HttpFilter& filter, int groups, Problems& problems) {
       return;
     case HttpFilter::kErrorPages: return check_error_pages(filter.error_pages(), problems);
     case HttpFilter::kTlsRedirect:
-      if (filter.tls_redirect().has_status()) check_status("status", filter.tls_redirect().status(), 300, 308, problems);
+      if (filter.tls_redirect().has_status())
+        check_status("status", filter.tls_redirect().status(), 300, 308, problems);
       if (filter.tls_redirect().port() > 65535) problems.error("port", "range", "expected a port up to 65535");
       return;
     case HttpFilter::kClientCertificate:
-      if (filter.client_certificate().has_common_name()) check_text_match(filter.client_certificate().common_name(), problems);
+      if (filter.client_certificate().has_common_name())
+        check_text_match(filter.client_certificate().common_name(), problems);
       return;
     case HttpFilter::kBandwidth:
       need(filter.bandwidth().bytes_per_second() > 0, "bytes_per_second", "a number of bytes above 0", problems);
@@ -198,7 +214,8 @@ void check_kind(const HttpFilter& filter, int groups, Problems& problems) {
     case HttpFilter::kApiKeyAuth:
       need(!filter.api_key_auth().keys().empty(), "keys", "at least one key", problems);
       for (int i = 0; i < filter.api_key_auth().keys_size(); ++i) {
-        if (filter.api_key_auth().keys(i).value().size() != 64) problems.error(at("keys", i), "key-hash", "expected a SHA-256 in 64 hexadecimal digits");
+        if (filter.api_key_auth().keys(i).value().size() != 64)
+          problems.error(at("keys", i), "key-hash", "expected a SHA-256 in 64 hexadecimal digits");
       }
       return;
     case HttpFilter::kCache:
@@ -256,7 +273,8 @@ FilterPhase natural_phase(const HttpFilter& filter) {
 }
 
 void check_filter(const HttpFilter& filter, int groups, bool in_backend, Problems& problems) {
-  const bool headers = filter.filter_case() == HttpFilter::kRequestHeaders || filter.filter_case() == HttpFilter::kResponseHeaders;
+  const bool headers =
+      filter.filter_case() == HttpFilter::kRequestHeaders || filter.filter_case() == HttpFilter::kResponseHeaders;
   const bool any_phase = filter.filter_case() == HttpFilter::kLua;
   if (filter.phase() != FILTER_PHASE_UNSPECIFIED && filter.phase() != natural_phase(filter) && !any_phase &&
       !(headers && filter.phase() == PHASE_BACKEND)) {

@@ -42,7 +42,8 @@ void check_address(const Listener& listener, Problems& problems) {
   if (!listener.unix_path().empty()) problems.error("unix_path", "address", "only a Unix socket has a path");
   if (!listener.address().empty() && !IpAddress::parse(listener.address()).has_value()) {
     problems.error("address", "address",
-                   quote_json(listener.address()) + " is no IP address; expected for example \"127.0.0.1\", \"::1\" or nothing for all");
+                   quote_json(listener.address()) +
+                       " is no IP address; expected for example \"127.0.0.1\", \"::1\" or nothing for all");
   }
   if (listener.port() > 65535) problems.error("port", "range", "expected a port up to 65535");
 }
@@ -93,12 +94,14 @@ void check_listener_tls(const Listener& listener, Problems& problems) {
     for (int j = 0; j < tls.certificates(i).server_names_size(); ++j) {
       const HostPatternKind kind = host_pattern_kind(tls.certificates(i).server_names(j));
       if (kind == HostPatternKind::kInvalid || kind == HostPatternKind::kAny) {
-        problems.error(at("server_names", j), "host", quote_json(tls.certificates(i).server_names(j)) + " is no host name; expected for example \"www.example.com\" or \"*.example.com\"");
+        problems.error(at("server_names", j), "host",
+                       quote_json(tls.certificates(i).server_names(j)) +
+                           " is no host name; expected for example \"www.example.com\" or \"*.example.com\"");
       }
     }
   }
   for (int i = 0; i < tls.alpn_size(); ++i) {
-    if (!is_token(tls.alpn(i)) || tls.alpn(i).size() > 255) problems.error(at("alpn", i), "alpn", "expected a protocol name such as \"h2\"");
+    if (!is_alpn_name(tls.alpn(i))) problems.error(at("alpn", i), "alpn", "expected a protocol name such as \"h2\"");
   }
   if (tls.max_version() == TLS_1_2 && tls.min_version() == TLS_1_3) {
     problems.error("max_version", "range", "the highest version is below the lowest");
@@ -146,11 +149,14 @@ void check_forward_rule(const Listener& listener, int index, Problems& problems)
     problems.error("upstream", "missing", "expected either one upstream or several by weight");
   }
   if (!has_sni(listener.protocol()) && !(rule.sni().empty() && rule.alpn().empty())) {
-    problems.error(rule.sni().empty() ? "alpn" : "sni", "unused", "only a listener that sees TLS (ssl) can tell connections apart by name");
+    problems.error(rule.sni().empty() ? "alpn" : "sni", "unused",
+                   "only a listener that sees TLS (ssl) can tell connections apart by name");
   }
   for (int i = 0; i < rule.sni_size(); ++i) {
     if (host_pattern_kind(rule.sni(i)) == HostPatternKind::kInvalid) {
-      problems.error(at("sni", i), "host", quote_json(rule.sni(i)) + " is no host name; expected for example \"db.example.com\" or \"*.example.com\"");
+      problems.error(
+          at("sni", i), "host",
+          quote_json(rule.sni(i)) + " is no host name; expected for example \"db.example.com\" or \"*.example.com\"");
     }
   }
   for (int i = 0; i < rule.source_size(); ++i) check_cidr("source", i, rule.source(i), problems);
@@ -161,9 +167,11 @@ void check_forward_rule(const Listener& listener, int index, Problems& problems)
   }
   for (int earlier = 0; earlier < index; ++earlier) {
     if (!takes_all_of(listener.forward(earlier), rule)) continue;
-    problems.warning("", "never-matches",
-                     "this rule can never match: " + (listener.forward(earlier).name().empty() ? "an earlier rule" : listener.forward(earlier).name()) +
-                         " takes all that it selects; tell them apart by sni or source");
+    problems.warning(
+        "", "never-matches",
+        "this rule can never match: " +
+            (listener.forward(earlier).name().empty() ? "an earlier rule" : listener.forward(earlier).name()) +
+            " takes all that it selects; tell them apart by sni or source");
     break;
   }
 }
@@ -175,9 +183,10 @@ void check_dns_service(const Listener& listener, Problems& problems) {
   const auto address = IpAddress::parse(listener.address());
   const bool wildcard = listener.address().empty() || (address && address->is_any());
   if (ip && wildcard && !dns.allow_wildcard()) {
-    problems.error("", "dns-wildcard",
-                   "a DNS listener on every address answers the whole internet from each of them, and replies may leave "
-                   "from another address than was asked; name an address, or set dns_allow_wildcard");
+    problems.error(
+        "", "dns-wildcard",
+        "a DNS listener on every address answers the whole internet from each of them, and replies may leave "
+        "from another address than was asked; name an address, or set dns_allow_wildcard");
   }
   for (int i = 0; i < dns.forward_size(); ++i) check_ip_port("forward", i, dns.forward(i), problems);
   if (dns.has_udp_payload_bytes() && (dns.udp_payload_bytes() < 512 || dns.udp_payload_bytes() > 4096)) {
@@ -202,9 +211,11 @@ void check_listener(const Listener& listener, Problems& problems) {
   check_listener_tls(listener, problems);
   if (listener.has_proxy_protocol()) {
     const Field field(problems, "proxy_protocol");
-    if (listener.protocol() == LISTENER_DATAGRAM) problems.error("", "unused", "there is no PROXY header before datagrams");
+    if (listener.protocol() == LISTENER_DATAGRAM)
+      problems.error("", "unused", "there is no PROXY header before datagrams");
     if (listener.proxy_protocol().trusted().empty()) {
-      problems.error("trusted", "missing", "expected the ranges of the balancers; anyone else could forge a client address");
+      problems.error("trusted", "missing",
+                     "expected the ranges of the balancers; anyone else could forge a client address");
     }
     for (int i = 0; i < listener.proxy_protocol().trusted_size(); ++i) {
       check_cidr("trusted", i, listener.proxy_protocol().trusted(i), problems);
@@ -219,8 +230,10 @@ void check_listener(const Listener& listener, Problems& problems) {
     check_timeouts(listener.timeouts(), problems);
   }
   if (is_http(listener.protocol())) {
-    if (listener.route_table().empty()) problems.error("route_table", "missing", "an HTTP listener needs a route table");
-    if (!listener.forward().empty()) problems.error("forward", "unused", "an HTTP listener has routes, not forward rules");
+    if (listener.route_table().empty())
+      problems.error("route_table", "missing", "an HTTP listener needs a route table");
+    if (!listener.forward().empty())
+      problems.error("forward", "unused", "an HTTP listener has routes, not forward rules");
     if (listener.has_dns()) problems.error("dns", "unused", "an HTTP listener does not answer DNS");
     return;
   }
@@ -232,7 +245,8 @@ void check_listener(const Listener& listener, Problems& problems) {
     problems.error("forward", "missing", "nothing is said about what arrives here; expected a forward or a dns rule");
   }
   if (listener.has_dns()) {
-    if (listener.protocol() == LISTENER_TLS_PASSTHROUGH) problems.error("dns", "unused", "DNS over TLS ends TLS here; use ssl");
+    if (listener.protocol() == LISTENER_TLS_PASSTHROUGH)
+      problems.error("dns", "unused", "DNS over TLS ends TLS here; use ssl");
     check_dns_service(listener, problems);
   }
   for (int i = 0; i < listener.forward_size(); ++i) check_forward_rule(listener, i, problems);
@@ -242,7 +256,8 @@ void check_settings(const ProxySettings& settings, Problems& problems) {
   if (settings.has_workers() && (settings.workers() < 1 || settings.workers() > 1024)) {
     problems.error("workers", "range", "expected 1 to 1024 workers");
   }
-  for (int i = 0; i < settings.trusted_proxies_size(); ++i) check_cidr("trusted_proxies", i, settings.trusted_proxies(i), problems);
+  for (int i = 0; i < settings.trusted_proxies_size(); ++i)
+    check_cidr("trusted_proxies", i, settings.trusted_proxies(i), problems);
   for (int i = 0; i < settings.resolvers_size(); ++i) check_ip_port("resolvers", i, settings.resolvers(i), problems);
   if (settings.has_limits()) {
     const Field field(problems, "limits");
@@ -275,7 +290,8 @@ void check_settings(const ProxySettings& settings, Problems& problems) {
                                                     : Result<SocketAddress>(Error{.code = Errc::kInvalid});
   if (!address.has_value() || !address->is_ip() || !address->address().is_loopback()) {
     problems.error("admin", "address",
-                   "expected unix:///PATH, off, or http:// with a loopback address such as 127.0.0.1:9901: whoever reaches it rules the process");
+                   "expected unix:///PATH, off, or http:// with a loopback address such as 127.0.0.1:9901: whoever "
+                   "reaches it rules the process");
   }
 }
 

@@ -63,8 +63,9 @@ class ReferenceChecker {
       if (++listed > 10) break;
       known += (known.empty() ? "" : ", ") + one;
     }
-    problems_.error(field, "reference", "there is no " + std::string(what) + " " + quote_json(name) +
-                                            (known.empty() ? "" : "; there are " + known + (listed > 10 ? ", ..." : "")));
+    problems_.error(field, "reference",
+                    "there is no " + std::string(what) + " " + quote_json(name) +
+                        (known.empty() ? "" : "; there are " + known + (listed > 10 ? ", ..." : "")));
   }
 
   static bool is_http(UpstreamProtocol protocol) {
@@ -78,10 +79,14 @@ class ReferenceChecker {
     if (found == upstreams_.end()) return;
     const UpstreamProtocol protocol = found->second->protocol();
     if (use == Use::kHttp && !is_http(protocol)) {
-      problems_.error(field, "protocol", "the upstream " + quote_json(name) + " does not speak HTTP; expected http:// or https:// targets");
+      problems_.error(
+          field, "protocol",
+          "the upstream " + quote_json(name) + " does not speak HTTP; expected http:// or https:// targets");
     }
     if (use == Use::kForward && protocol != UPSTREAM_STREAM && protocol != UPSTREAM_DATAGRAM) {
-      problems_.error(field, "protocol", "the upstream " + quote_json(name) + " speaks HTTP; expected tcp, ssl, udp, unix or unixgram targets");
+      problems_.error(
+          field, "protocol",
+          "the upstream " + quote_json(name) + " speaks HTTP; expected tcp, ssl, udp, unix or unixgram targets");
     }
   }
 
@@ -93,11 +98,13 @@ class ReferenceChecker {
       const std::string& name = listener.tls().certificates(i).secret();
       need("secret", name, secrets_, "TLS secret");
       const auto found = secrets_.find(name);
-      if (found != secrets_.end() && found->second->chain_pem().empty()) problems_.error("secret", "protocol", "this secret has no certificate");
+      if (found != secrets_.end() && found->second->chain_pem().empty())
+        problems_.error("secret", "protocol", "this secret has no certificate");
     }
     need("tls.client_ca", listener.tls().client_ca(), secrets_, "TLS secret");
     const auto authority = secrets_.find(listener.tls().client_ca());
-    if (authority != secrets_.end() && authority->second->ca_pem().empty()) problems_.error("tls.client_ca", "protocol", "this secret has no authorities");
+    if (authority != secrets_.end() && authority->second->ca_pem().empty())
+      problems_.error("tls.client_ca", "protocol", "this secret has no authorities");
     need("tls.ticket_keys", listener.tls().ticket_keys(), tickets_, "ticket key set");
     for (int i = 0; i < listener.dns().zones_size(); ++i) {
       need("dns.zones[" + std::to_string(i) + "]", listener.dns().zones(i), zones_, "DNS zone");
@@ -122,8 +129,9 @@ class ReferenceChecker {
     for (const WeightedUpstream& one : rule.upstreams()) look(one.upstream());
     const bool datagrams_in = listener.protocol() == LISTENER_DATAGRAM;
     if (rule.framing() != FRAMING_UNSPECIFIED && datagrams_in == datagrams_out) {
-      problems_.error("framing", "unused", "framing is for messages between a stream and datagrams; both sides here are " +
-                                               std::string(datagrams_in ? "datagrams" : "streams"));
+      problems_.error("framing", "unused",
+                      "framing is for messages between a stream and datagrams; both sides here are " +
+                          std::string(datagrams_in ? "datagrams" : "streams"));
     }
     if (rule.mode() == FORWARD_DATAGRAM && !datagrams_in && !datagrams_out) {
       problems_.error("mode", "unused", "both sides are streams; there is no message to keep together");
@@ -141,9 +149,10 @@ class ReferenceChecker {
     for (const Listener& listener : set_.listeners()) {
       if (listener.port() == 0 && listener.unix_path().empty()) continue;  // the kernel finds a free one
       const bool datagram = listener.transport() == LISTENER_UDP || listener.transport() == LISTENER_UNIXGRAM;
-      const std::string key = listener.unix_path().empty()
-                                  ? std::string(datagram ? "udp " : "tcp ") + listener.address() + " " + std::to_string(listener.port())
-                                  : "unix " + listener.unix_path();
+      const std::string key =
+          listener.unix_path().empty()
+              ? std::string(datagram ? "udp " : "tcp ") + listener.address() + " " + std::to_string(listener.port())
+              : "unix " + listener.unix_path();
       const auto [other, fresh] = bound.emplace(key, listener.name());
       if (fresh) continue;
       problems_.start(Kind::kListener, listener.name());
@@ -158,7 +167,8 @@ class ReferenceChecker {
       const auto take = [&](std::string_view field, const std::string& name) {
         const auto [other, fresh] = taken.emplace(host.table() + "/" + name, host.name());
         if (!fresh && other->second != host.name()) {
-          problems_.error(field, "duplicate", quote_json(other->second) + " takes the host " + quote_json(name) + ", too");
+          problems_.error(field, "duplicate",
+                          quote_json(other->second) + " takes the host " + quote_json(name) + ", too");
         }
       };
       take("host", host.host());

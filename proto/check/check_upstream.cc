@@ -57,7 +57,7 @@ void check_upstream_tls(const UpstreamTls& tls, Problems& problems) {
     problems.error("ca", "conflict", "authorities are given but verification is off; remove one of the two");
   }
   for (int i = 0; i < tls.alpn_size(); ++i) {
-    if (!is_token(tls.alpn(i))) problems.error(at("alpn", i), "alpn", "expected a protocol name such as \"h2\"");
+    if (!is_alpn_name(tls.alpn(i))) problems.error(at("alpn", i), "alpn", "expected a protocol name such as \"h2\"");
   }
   if (tls.max_version() == TLS_1_2 && tls.min_version() == TLS_1_3) {
     problems.error("max_version", "range", "the highest version is below the lowest");
@@ -132,7 +132,8 @@ void check_endpoint_shard(const EndpointShard& shard, Problems& problems) {
   for (int i = 0; i < shard.upstreams_size(); ++i) {
     const Field field(problems, "upstreams", i);
     ports = ports && shard.upstreams(i).port() != 0;
-    if (shard.upstreams(i).upstream().empty()) problems.error("upstream", "missing", "expected the name of an upstream");
+    if (shard.upstreams(i).upstream().empty())
+      problems.error("upstream", "missing", "expected the name of an upstream");
     if (shard.upstreams(i).port() > 65535) problems.error("port", "range", "expected a port up to 65535");
   }
   for (int i = 0; i < shard.endpoints_size(); ++i) {

@@ -19,7 +19,9 @@ std::string at(std::string_view field, int index) { return std::string(field) + 
 
 void check_host(std::string_view field, std::string_view host, Problems& problems) {
   if (host_pattern_kind(host) == HostPatternKind::kInvalid) {
-    problems.error(field, "host", quote_json(host) + " is no host; expected for example \"shop.example.com\", \"*.example.com\" or \"*\"");
+    problems.error(
+        field, "host",
+        quote_json(host) + " is no host; expected for example \"shop.example.com\", \"*.example.com\" or \"*\"");
   } else if (normalize_host(host) != host) {
     problems.error(field, "host", "expected lower case without a final dot");
   }
@@ -35,7 +37,8 @@ void check_plain_path(std::string_view field, std::string_view path, Problems& p
 
 void check_prefix(std::string_view field, std::string_view path, Problems& problems) {
   check_plain_path(field, path, problems);
-  if (path.size() > 1 && path.ends_with('/')) problems.error(field, "path", "a prefix ends without \"/\": segments are compared");
+  if (path.size() > 1 && path.ends_with('/'))
+    problems.error(field, "path", "a prefix ends without \"/\": segments are compared");
 }
 
 void check_header_matches(std::string_view field, const google::protobuf::RepeatedPtrField<HeaderMatch>& list,
@@ -82,7 +85,8 @@ int check_match(const RouteMatch& match, Problems& problems) {
   for (int i = 0; i < match.source_size(); ++i) check_cidr("source", i, match.source(i), problems);
   if (match.has_grpc()) {
     const Field grpc(problems, "grpc");
-    if (match.path_case() != RouteMatch::PATH_NOT_SET) problems.error("", "conflict", "service and method are the path; give one or the other");
+    if (match.path_case() != RouteMatch::PATH_NOT_SET)
+      problems.error("", "conflict", "service and method are the path; give one or the other");
     if (match.grpc().has_service()) check_text_match(match.grpc().service(), problems);
     if (match.grpc().has_method()) check_text_match(match.grpc().method(), problems);
   }
@@ -102,7 +106,8 @@ void check_backends(const ProxyAction& proxy, int groups, Problems& problems) {
   }
   for (int i = 0; i < proxy.choices_size(); ++i) {
     const Field field(problems, "choices", i);
-    if (proxy.choices(i).mark_case() == BackendChoice::MARK_NOT_SET) problems.error("", "missing", "expected a header or a cookie");
+    if (proxy.choices(i).mark_case() == BackendChoice::MARK_NOT_SET)
+      problems.error("", "missing", "expected a header or a cookie");
     if (proxy.choices(i).backend() >= static_cast<uint32_t>(proxy.backends_size())) {
       problems.error("backend", "range", "there are only " + std::to_string(proxy.backends_size()) + " backends");
     }
@@ -128,7 +133,8 @@ void check_proxy(const ProxyAction& proxy, int groups, Problems& problems) {
   if (!proxy.strip_prefix().empty()) check_prefix("strip_prefix", proxy.strip_prefix(), problems);
   if (proxy.has_affinity()) {
     const Field affinity(problems, "affinity");
-    if (!is_token(proxy.affinity().cookie())) problems.error("cookie", "cookie", "expected a cookie name (RFC 6265 4.1.1)");
+    if (!is_token(proxy.affinity().cookie()))
+      problems.error("cookie", "cookie", "expected a cookie name (RFC 6265 4.1.1)");
     const std::string& same_site = proxy.affinity().same_site();
     if (!same_site.empty() && same_site != "None" && same_site != "Lax" && same_site != "Strict") {
       problems.error("same_site", "enum", "expected None, Lax or Strict");
@@ -148,11 +154,14 @@ void check_static(const StaticFilesAction& files, Problems& problems) {
   for (int i = 0; i < files.try_files_size(); ++i) {
     const std::string& candidate = files.try_files(i);
     if (candidate.starts_with('=')) {
-      const bool code = candidate.size() == 4 && candidate[1] >= '2' && candidate[1] <= '5' && is_digit(candidate[2]) && is_digit(candidate[3]);
+      const bool code = candidate.size() == 4 && candidate[1] >= '2' && candidate[1] <= '5' && is_digit(candidate[2]) &&
+                        is_digit(candidate[3]);
       if (!code) problems.error(at("try_files", i), "status", "expected a status such as \"=404\"");
-      if (i + 1 < files.try_files_size()) problems.error(at("try_files", i), "order", "a status stands last: it always applies");
+      if (i + 1 < files.try_files_size())
+        problems.error(at("try_files", i), "order", "a status stands last: it always applies");
     } else if (!candidate.starts_with('/') && !candidate.starts_with('$')) {
-      problems.error(at("try_files", i), "path", "expected a path that starts with \"/\" or \"$uri\", or a status such as \"=404\"");
+      problems.error(at("try_files", i), "path",
+                     "expected a path that starts with \"/\" or \"$uri\", or a status such as \"=404\"");
     }
     check_text(at("try_files", i), candidate, TextScope::kRequest, -1, problems);
   }
@@ -165,13 +174,16 @@ void check_respond(const RespondAction& respond, int groups, Problems& problems)
   if (respond.has_status()) check_status("status", respond.status(), 200, 599, problems);
   const uint32_t status = respond.status();
   if ((status == 204 || status == 205 || status == 304) && !respond.body().empty()) {
-    problems.error("body", "status", "an answer with status " + std::to_string(status) + " has no body (RFC 9110 6.4.1)");
+    problems.error("body", "status",
+                   "an answer with status " + std::to_string(status) + " has no body (RFC 9110 6.4.1)");
   }
   for (int i = 0; i < respond.headers_size(); ++i) {
     const Field header(problems, "headers", i);
     check_field_name("name", respond.headers(i).name(), problems);
-    for (const std::string_view framing : {"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "trailer"}) {
-      if (equals_ignore_case(respond.headers(i).name(), framing)) problems.error("name", "framing", "this field is the server's own");
+    for (const std::string_view framing :
+         {"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "trailer"}) {
+      if (equals_ignore_case(respond.headers(i).name(), framing))
+        problems.error("name", "framing", "this field is the server's own");
     }
     check_text("value", respond.headers(i).value(), TextScope::kRequest, groups, problems);
   }
@@ -179,10 +191,13 @@ void check_respond(const RespondAction& respond, int groups, Problems& problems)
 
 void check_redirect(const RedirectAction& redirect, int groups, Problems& problems) {
   const Field field(problems, "redirect");
-  if (redirect.has_status() && (redirect.status() < 300 || redirect.status() > 308 || (redirect.status() > 303 && redirect.status() < 307))) {
-    problems.error("status", "status", "expected 300, 301, 302, 303, 307 or 308, found " + std::to_string(redirect.status()));
+  if (redirect.has_status() &&
+      (redirect.status() < 300 || redirect.status() > 308 || (redirect.status() > 303 && redirect.status() < 307))) {
+    problems.error("status", "status",
+                   "expected 300, 301, 302, 303, 307 or 308, found " + std::to_string(redirect.status()));
   }
-  if (redirect.location().empty()) problems.error("location", "missing", "expected where to, for example \"https://$host$uri\"");
+  if (redirect.location().empty())
+    problems.error("location", "missing", "expected where to, for example \"https://$host$uri\"");
   check_text("location", redirect.location(), TextScope::kRequest, groups, problems);
 }
 
@@ -210,14 +225,16 @@ void check_never_matches(const VirtualHost& host, Problems& problems) {
     const RouteMatch& match = host.routes(i).match();
     RouteMatch path_only;
     path_only.CopyFrom(match);
-    for (auto clear : {&RouteMatch::clear_methods, &RouteMatch::clear_headers, &RouteMatch::clear_query, &RouteMatch::clear_cookies,
-                       &RouteMatch::clear_source, &RouteMatch::clear_grpc, &RouteMatch::clear_final}) {
+    for (auto clear :
+         {&RouteMatch::clear_methods, &RouteMatch::clear_headers, &RouteMatch::clear_query, &RouteMatch::clear_cookies,
+          &RouteMatch::clear_source, &RouteMatch::clear_grpc, &RouteMatch::clear_final}) {
       (path_only.*clear)();
     }
     if (path_only.path_case() == RouteMatch::PATH_NOT_SET && !match.has_grpc()) path_only.set_prefix("/");
     const std::string key = path_only.SerializeAsString();
     if (taken.contains(key) && !match.has_grpc()) {
-      problems.warning(at("routes", i), "never-matches", "this route can never match: an earlier one takes the same path without further conditions");
+      problems.warning(at("routes", i), "never-matches",
+                       "this route can never match: an earlier one takes the same path without further conditions");
       continue;
     }
     const bool unconditional = match.methods().empty() && match.headers().empty() && match.query().empty() &&

@@ -89,7 +89,9 @@ void fill_retry(RetryPolicy& retry) {
 void fill_health(ActiveHealthCheck& health, UpstreamProtocol protocol) {
   if (health.kind() == ActiveHealthCheck::KIND_UNSPECIFIED) {
     const bool bytes = protocol == UPSTREAM_STREAM || protocol == UPSTREAM_DATAGRAM;
-    health.set_kind(protocol == UPSTREAM_GRPC ? ActiveHealthCheck::GRPC : bytes ? ActiveHealthCheck::TCP : ActiveHealthCheck::HTTP);
+    health.set_kind(protocol == UPSTREAM_GRPC ? ActiveHealthCheck::GRPC
+                    : bytes                   ? ActiveHealthCheck::TCP
+                                              : ActiveHealthCheck::HTTP);
   }
   if (health.path().empty()) health.set_path("/");
   if (health.method().empty()) health.set_method("GET");
@@ -148,9 +150,7 @@ void fill_route(Route& route) {
       if (files.compress() == TOGGLE_UNSPECIFIED) files.set_compress(TOGGLE_ON);
       return;
     }
-    case Route::kRespond:
-      fill(route.respond().has_status(), [&] { route.mutable_respond()->set_status(200); });
-      return;
+    case Route::kRespond: fill(route.respond().has_status(), [&] { route.mutable_respond()->set_status(200); }); return;
     case Route::kRedirect:
       fill(route.redirect().has_status(), [&] { route.mutable_redirect()->set_status(302); });
       return;

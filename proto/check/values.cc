@@ -69,7 +69,8 @@ bool is_variable(std::string_view name, TextScope scope) {
 void report_variable(std::string_view field, std::string_view name, TextScope scope, Problems& problems) {
   std::string message = "unknown variable $" + std::string(name) + "; known are";
   for (const Variable& variable : kVariables) {
-    if (scope == TextScope::kResponse || variable.scope == TextScope::kRequest) message += " $" + std::string(variable.name);
+    if (scope == TextScope::kResponse || variable.scope == TextScope::kRequest)
+      message += " $" + std::string(variable.name);
   }
   for (const std::string_view family : kFamilies) message += " $" + std::string(family) + "NAME";
   problems.error(field, "variable", std::move(message));
@@ -111,16 +112,25 @@ void check_text(std::string_view field, std::string_view text, TextScope scope, 
     if (is_digit(name.front())) {
       const int group = name.front() - '0';
       if (groups < 0) {
-        problems.error(field, "variable", "$" + std::string(name) + " is a group of a regular expression, and there is none here");
+        problems.error(field, "variable",
+                       "$" + std::string(name) + " is a group of a regular expression, and there is none here");
       } else if (group > groups) {
-        problems.error(field, "variable", "$" + std::string(name) + ": the regular expression has only " +
-                                              std::to_string(groups) + " groups");
+        problems.error(
+            field, "variable",
+            "$" + std::string(name) + ": the regular expression has only " + std::to_string(groups) + " groups");
       }
     } else if (!is_variable(name, scope)) {
       report_variable(field, name, scope, problems);
     }
     i = end - (braces ? 0 : 1);
   }
+}
+
+bool is_alpn_name(std::string_view name) {
+  for (const char c : name) {
+    if (c <= ' ' || c == ',' || static_cast<uint8_t>(c) >= 0x7f) return false;
+  }
+  return !name.empty() && name.size() <= 255;
 }
 
 void check_cidr(std::string_view field, int index, std::string_view text, Problems& problems) {
@@ -135,7 +145,8 @@ void check_duration(std::string_view field, bool is_set, const google::protobuf:
   const bool negative = duration.seconds() < 0 || duration.nanos() < 0;
   const bool zero = duration.seconds() == 0 && duration.nanos() == 0;
   if (negative || duration.nanos() > 999999999 || duration.seconds() > kLongestSeconds || (zero && !zero_allowed)) {
-    problems.error(field, "duration", zero_allowed ? "expected a time from 0 to 366 days" : "expected a time above 0, up to 366 days");
+    problems.error(field, "duration",
+                   zero_allowed ? "expected a time from 0 to 366 days" : "expected a time above 0, up to 366 days");
   }
 }
 
@@ -151,7 +162,8 @@ void check_resource_name(std::string_view name, Problems& problems) {
 
 void check_field_name(std::string_view field, std::string_view name, Problems& problems) {
   if (!is_token(name)) {
-    problems.error(field, "field-name", quote_json(name) + " is no field name; expected letters, digits and hyphens (RFC 9110 5.1)");
+    problems.error(field, "field-name",
+                   quote_json(name) + " is no field name; expected letters, digits and hyphens (RFC 9110 5.1)");
   }
 }
 
@@ -172,7 +184,8 @@ int check_regex(std::string_view field, std::string_view pattern, Problems& prob
   std::string why;
   const auto compiled = Regex::compile(pattern, Regex::Case::kSensitive, &why);
   if (compiled.has_value()) return static_cast<int>(compiled->group_count());
-  problems.error(field, "regex", "not a regular expression that is supported (RE2, no look-around, no back-reference): " + why);
+  problems.error(field, "regex",
+                 "not a regular expression that is supported (RE2, no look-around, no back-reference): " + why);
   return -1;
 }
 
@@ -195,8 +208,9 @@ void check_text_match(const config::v1::TextMatch& match, Problems& problems) {
 
 void check_status(std::string_view field, uint32_t status, uint32_t lowest, uint32_t highest, Problems& problems) {
   if (status < lowest || status > highest) {
-    problems.error(field, "status", "expected a status code from " + std::to_string(lowest) + " to " +
-                                        std::to_string(highest) + ", found " + std::to_string(status));
+    problems.error(field, "status",
+                   "expected a status code from " + std::to_string(lowest) + " to " + std::to_string(highest) +
+                       ", found " + std::to_string(status));
   }
 }
 
@@ -229,7 +243,8 @@ void check_retry(const config::v1::RetryPolicy& retry, Problems& problems) {
   if (by_status == retry.statuses().empty()) {
     problems.error("statuses", "missing", "status codes and the reason STATUS go together");
   }
-  for (int i = 0; i < retry.statuses_size(); ++i) check_status(indexed("statuses", i), retry.statuses(i), 400, 599, problems);
+  for (int i = 0; i < retry.statuses_size(); ++i)
+    check_status(indexed("statuses", i), retry.statuses(i), 400, 599, problems);
   check_duration("timeout", retry.has_timeout(), retry.timeout(), false, problems);
   check_duration("backoff", retry.has_backoff(), retry.backoff(), true, problems);
 }
@@ -237,7 +252,8 @@ void check_retry(const config::v1::RetryPolicy& retry, Problems& problems) {
 void check_ip_port(std::string_view field, int index, std::string_view text, Problems& problems) {
   const auto address = SocketAddress::parse(text);
   if (!address.has_value() || !address->is_ip() || address->address().is_any() || address->port() == 0) {
-    problems.error(indexed(field, index), "address", quote_json(text) + " is no address with a port; expected for example \"192.0.2.53:53\"");
+    problems.error(indexed(field, index), "address",
+                   quote_json(text) + " is no address with a port; expected for example \"192.0.2.53:53\"");
   }
 }
 

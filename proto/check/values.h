@@ -29,6 +29,9 @@ std::span<const Variable> variables();
 // Reports unknown $variables of `text`. `groups`: how many regex groups $1..$9 may refer to; -1: none at all.
 void check_text(std::string_view field, std::string_view text, TextScope scope, int groups, Problems& problems);
 
+// A protocol name of RFC 7301 as people write it: 1 to 255 visible ASCII characters, "http/1.1".
+bool is_alpn_name(std::string_view name);
+
 void check_cidr(std::string_view field, int index, std::string_view text, Problems& problems);
 // 0 < duration <= 366 days when set; `zero_allowed` lets 0 pass.
 void check_duration(std::string_view field, bool is_set, const google::protobuf::Duration& duration, bool zero_allowed,

@@ -73,7 +73,8 @@ NodeId Positions::find(check::Kind kind, std::string_view resource, std::string_
 void Reading::report(Severity severity, uint32_t offset, NodeId node, std::string_view rule, std::string message) {
   if (out.diagnostics.size() >= kMaxDiagnostics) return;
   const TextPosition at = doc.position(offset);
-  out.diagnostics.push_back({severity, options.file_name, at.line, at.column, doc.path(node), std::string(rule), std::move(message)});
+  out.diagnostics.push_back(
+      {severity, options.file_name, at.line, at.column, doc.path(node), std::string(rule), std::move(message)});
 }
 
 void Reading::error(NodeId node, std::string_view rule, std::string message) {
@@ -167,7 +168,8 @@ bool Reading::duration(NodeId object, std::string_view key, google::protobuf::Du
 
 std::string Reading::resolve(std::string_view path) const {
   const std::filesystem::path given{std::string(path)};
-  std::string whole = (given.is_absolute() ? given : std::filesystem::path(options.folder) / given).lexically_normal().string();
+  std::string whole =
+      (given.is_absolute() ? given : std::filesystem::path(options.folder) / given).lexically_normal().string();
   if (whole.size() > 1 && whole.ends_with('/')) whole.pop_back();
   return whole;
 }
@@ -217,7 +219,8 @@ ConfigFile read_config(std::string text, const ReadOptions& options) {
     out.diagnostics.push_back({Severity::kError, options.file_name, at.line, at.column,
                                error.node == kNoNode ? "$" : doc.path(error.node), "syntax", error.message});
   }
-  const bool whole = readable || std::all_of(doc.errors().begin(), doc.errors().end(), [](const SyntaxError& e) { return e.recovered; });
+  const bool whole = readable || std::all_of(doc.errors().begin(), doc.errors().end(),
+                                             [](const SyntaxError& e) { return e.recovered; });
   if (whole && doc.root() != kNoNode) {
     const NodeId root = doc.root();
     check_shape(doc, root, file_shape(), [&](NodeId node, std::string_view rule, std::string message) {

@@ -26,7 +26,8 @@ using FieldNodes = std::vector<std::pair<std::string, NodeId>>;
 
 class DispatchReader {
  public:
-  explicit DispatchReader(Reading& reading) : reading_(reading), rules_(reading.listeners.size()), fields_(reading.listeners.size()) {}
+  explicit DispatchReader(Reading& reading)
+      : reading_(reading), rules_(reading.listeners.size()), fields_(reading.listeners.size()) {}
 
   void read(NodeId list) {
     for (const NodeId node : reading_.each(list)) {
@@ -64,12 +65,19 @@ class DispatchReader {
   Listener& message(const ListenerEntry& entry) { return *reading_.set.mutable_listeners(entry.index); }
   size_t index_of(const ListenerEntry& entry) const { return static_cast<size_t>(&entry - reading_.listeners.data()); }
 
+  // What the check will miss at this listener is what the rule at `node` failed to say.
+  void blame(const ListenerEntry& entry, NodeId node) {
+    for (const std::string_view field : {"forward", "dns"})
+      reading_.positions.add(check::Kind::kListener, entry.name, field, node);
+  }
+
   bool take_stream(ListenerEntry& entry, NodeId node, std::string_view handler) {
     const Scheme scheme = entry.uri.scheme;
     if (scheme == Scheme::kHttp || scheme == Scheme::kHttps) {
       reading_.error(reading_.member(node, "handler"), "handler",
-                     "the listener " + quote_json(entry.name) + " is " + std::string(scheme_name(scheme)) + "://; the handler " + quote_json(handler) +
-                         " needs " + (handler == "dns" ? "udp, tcp or ssl" : "tcp, ssl, udp, unix or unixgram"));
+                     "the listener " + quote_json(entry.name) + " is " + std::string(scheme_name(scheme)) +
+                         "://; the handler " + quote_json(handler) + " needs " +
+                         (handler == "dns" ? "udp, tcp or ssl" : "tcp, ssl, udp, unix or unixgram"));
       return false;
     }
     if (entry.use == ListenerEntry::Use::kHttp) return mixed(entry, node);
@@ -82,8 +90,10 @@ class DispatchReader {
     const Scheme scheme = entry.uri.scheme;
     if (scheme != Scheme::kHttp && scheme != Scheme::kHttps && scheme != Scheme::kUnix) {
       reading_.error(reading_.member(node, "handler"), "handler",
-                     "the listener " + quote_json(entry.name) + " is " + std::string(scheme_name(scheme)) + "://; the handler " + quote_json(handler) +
-                         " needs http, https or unix" + (scheme == Scheme::kSsl ? " (ssl is TLS without HTTP)" : ""));
+                     "the listener " + quote_json(entry.name) + " is " + std::string(scheme_name(scheme)) +
+                         "://; the handler " + quote_json(handler) + " needs http, https or unix" +
+                         (scheme == Scheme::kSsl ? " (ssl is TLS without HTTP)" : ""));
+      blame(entry, node);
       return false;
     }
     if (entry.use == ListenerEntry::Use::kStream) return mixed(entry, node);
@@ -94,7 +104,8 @@ class DispatchReader {
   bool mixed(const ListenerEntry& entry, NodeId node) {
     reading_.error(reading_.member(node, "handler"), "handler",
                    "an earlier rule of the listener " + quote_json(entry.name) + " makes it " +
-                       (entry.use == ListenerEntry::Use::kHttp ? "an HTTP server; it cannot forward bytes as well" : "a forwarder of bytes; it cannot serve HTTP as well"));
+                       (entry.use == ListenerEntry::Use::kHttp ? "an HTTP server; it cannot forward bytes as well"
+                                                               : "a forwarder of bytes; it cannot serve HTTP as well"));
     return false;
   }
 
@@ -109,12 +120,15 @@ class DispatchReader {
     }
     DnsService& dns = *listener.mutable_dns();
     for (const std::string& resolver : reading_.texts(root, "dns_forward")) {
-      dns.add_forward(IpAddress::parse(resolver).has_value() ? SocketAddress::ip(*IpAddress::parse(resolver), 53).to_string() : resolver);
+      dns.add_forward(IpAddress::parse(resolver).has_value()
+                          ? SocketAddress::ip(*IpAddress::parse(resolver), 53).to_string()
+                          : resolver);
     }
     if (reading_.text(root, "dns_any") == "full") dns.set_any_full(TOGGLE_ON);
     dns.set_allow_wildcard(reading_.truth(root, "dns_allow_wildcard").value_or(false));
     reading_.positions.add(check::Kind::kListener, entry.name, "dns", node);
-    reading_.positions.add_list(check::Kind::kListener, entry.name, "dns.forward", reading_.each(reading_.member(root, "dns_forward")));
+    reading_.positions.add_list(check::Kind::kListener, entry.name, "dns.forward",
+                                reading_.each(reading_.member(root, "dns_forward")));
   }
 
   void read_forward(const ListenerEntry& entry, NodeId node) {
@@ -123,8 +137,10 @@ class DispatchReader {
     rule.set_name(rule_name(node));
     const std::string path = "forward[" + std::to_string(listener.forward_size()) + "]";
     rule.set_upstream(upstream_of(node, "forward_to", false));
-    if (const auto mode = reading_.text(node, "mode")) rule.set_mode(*mode == "datagram" ? FORWARD_DATAGRAM : FORWARD_STREAM);
-    if (const auto framing = reading_.text(node, "framing")) rule.set_framing(*framing == "line" ? FRAMING_LINE : FRAMING_LENGTH);
+    if (const auto mode = reading_.text(node, "mode"))
+      rule.set_mode(*mode == "datagram" ? FORWARD_DATAGRAM : FORWARD_STREAM);
+    if (const auto framing = reading_.text(node, "framing"))
+      rule.set_framing(*framing == "line" ? FRAMING_LINE : FRAMING_LENGTH);
     google::protobuf::Duration value;
     if (reading_.duration(node, "timeout", &value)) *rule.mutable_timeout() = value;
     if (const auto most = reading_.whole<uint32_t>(node, "max_connections")) rule.set_max_connections(*most);
@@ -134,12 +150,17 @@ class DispatchReader {
     *listener.add_forward() = rule;
     auto& positions = reading_.positions;
     positions.add(check::Kind::kListener, entry.name, path, node);
-    for (const auto& [field, key] : {std::pair<const char*, const char*>{"upstream", "forward_to"}, {"mode", "mode"}, {"framing", "framing"},
-                                     {"timeout", "timeout"}, {"buffer_bytes", "buffer_size"}, {"sni", "sni"}}) {
+    for (const auto& [field, key] : {std::pair<const char*, const char*>{"upstream", "forward_to"},
+                                     {"mode", "mode"},
+                                     {"framing", "framing"},
+                                     {"timeout", "timeout"},
+                                     {"buffer_bytes", "buffer_size"},
+                                     {"sni", "sni"}}) {
       positions.add(check::Kind::kListener, entry.name, path + "." + field, reading_.member(node, key));
     }
     positions.add_list(check::Kind::kListener, entry.name, path + ".sni", reading_.each(reading_.member(node, "sni")));
-    positions.add_list(check::Kind::kListener, entry.name, path + ".source", reading_.each(reading_.member(node, "source")));
+    positions.add_list(check::Kind::kListener, entry.name, path + ".source",
+                       reading_.each(reading_.member(node, "source")));
   }
 
   // --- http
@@ -152,7 +173,6 @@ class DispatchReader {
     for (const std::string& host : reading_.texts(node, "hosts")) {
       if (host_pattern_kind(host) != HostPatternKind::kInvalid) rule.hosts.push_back(normalize_host(host));
     }
-    if (rule.hosts.empty() && reading_.member(node, "hosts") != kNoNode) return;  // none of them is a host; reported
     read_match(node, rule.route);
     if (handler == "static") read_static(node, *rule.route.mutable_static_files());
     if (handler == "proxy") read_proxy(node, rule.route);
@@ -213,7 +233,9 @@ class DispatchReader {
       match.set_exact(std::string(path));
     }
     if (literal.find('*') != std::string_view::npos) {
-      reading_.warning(node, "pattern", "a \"*\" inside a path stands for itself; patterns are \"/prefix/**\", \"/one-segment/*\" and \"~regex\"");
+      reading_.warning(
+          node, "pattern",
+          "a \"*\" inside a path stands for itself; patterns are \"/prefix/**\", \"/one-segment/*\" and \"~regex\"");
     }
   }
 
@@ -322,8 +344,9 @@ class DispatchReader {
     const bool fits = uri.scheme == Scheme::kUnix || (http ? is_http_scheme(uri.scheme) : !is_http_scheme(uri.scheme));
     if (!fits) {
       reading_.error(target, "scheme",
-                     std::string(scheme_name(uri.scheme)) + ":// cannot be " + (http ? "proxied to with HTTP; expected http, https, unix or upstream"
-                                                                                     : "forwarded to; expected tcp, ssl, udp, unix, unixgram or upstream"));
+                     std::string(scheme_name(uri.scheme)) + ":// cannot be " +
+                         (http ? "proxied to with HTTP; expected http, https, unix or upstream"
+                               : "forwarded to; expected tcp, ssl, udp, unix, unixgram or upstream"));
       return "";
     }
     return reading_.inline_upstream(uri, target, node, http);
@@ -339,7 +362,9 @@ class DispatchReader {
     if (found == reading_.upstreams.end()) {
       std::string known;
       for (const auto& [one, entry] : reading_.upstreams) known += (known.empty() ? "" : ", ") + one;
-      reading_.error(target, "reference", "there is no upstream " + quote_json(name) + (known.empty() ? "; the file has none" : "; there are " + known));
+      reading_.error(target, "reference",
+                     "there is no upstream " + quote_json(name) +
+                         (known.empty() ? "; the file has none" : "; there are " + known));
       return "";
     }
     UpstreamEntry& entry = found->second;
@@ -365,7 +390,9 @@ class DispatchReader {
     for (const std::string& pattern : rule.hosts) {
       if (!host_pattern_covers(pattern, host)) continue;
       const HostPatternKind kind = host_pattern_kind(pattern);
-      const int rank = kind == HostPatternKind::kAny ? 0 : kind == HostPatternKind::kWildcard ? static_cast<int>(pattern.size()) : 1000;
+      const int rank = kind == HostPatternKind::kAny        ? 0
+                       : kind == HostPatternKind::kWildcard ? static_cast<int>(pattern.size())
+                                                            : 1000;
       best = std::max(best, rank);
     }
     return best;
@@ -410,7 +437,7 @@ class DispatchReader {
   }
 
   Reading& reading_;
-  std::vector<std::vector<HttpRule>> rules_;    // by listener
+  std::vector<std::vector<HttpRule>> rules_;     // by listener
   std::vector<std::vector<FieldNodes>> fields_;  // of the same rules
   FieldNodes rule_fields_;                       // of the rule that is being read
 };

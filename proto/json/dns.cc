@@ -19,7 +19,8 @@ std::string target_of(std::string_view text) { return text == "." ? "." : owner_
 
 class NameReader {
  public:
-  NameReader(Reading& reading, DnsName& name, std::vector<NodeId>& nodes) : reading_(reading), name_(name), nodes_(nodes) {}
+  NameReader(Reading& reading, DnsName& name, std::vector<NodeId>& nodes)
+      : reading_(reading), name_(name), nodes_(nodes) {}
 
   void read(NodeId node) {
     if (const auto ttl = reading_.whole<uint32_t>(node, "TTL")) name_.set_ttl(*ttl);
@@ -151,8 +152,10 @@ void read_names(Reading& reading, NodeId section, uint32_t ttl, bool auto_ptr) {
     NameReader(reading, name, record_nodes).read(node);
     name_nodes.push_back(node);
     // A hundred thousand names with one record each: the place of the name is near enough.
-    if (record_nodes.size() > 1) {
-      reading.positions.add_list(check::Kind::kDnsZone, "dns", "names[" + std::to_string(zone.names_size() - 1) + "].records", std::move(record_nodes));
+    if (record_nodes.size() > 1 || (record_nodes.size() == 1 && reading.is_object(record_nodes.front()))) {
+      reading.positions.add_list(check::Kind::kDnsZone, "dns",
+                                 "names[" + std::to_string(zone.names_size() - 1) + "].records",
+                                 std::move(record_nodes));
     }
   }
   reading.positions.add(check::Kind::kDnsZone, "dns", "", section);
@@ -183,7 +186,8 @@ void read_zone_file(Reading& reading, NodeId node, uint32_t ttl, bool auto_ptr) 
 void read_dns(Reading& reading, NodeId root) {
   const auto ttl = reading.whole<uint32_t>(root, "dns_ttl").value_or(300);
   const bool auto_ptr = reading.truth(root, "dns_auto_ptr").value_or(false);
-  if (const NodeId names = reading.member(root, "dns"); reading.is_object(names)) read_names(reading, names, ttl, auto_ptr);
+  if (const NodeId names = reading.member(root, "dns"); reading.is_object(names))
+    read_names(reading, names, ttl, auto_ptr);
   const NodeId zones = reading.member(root, "zones");
   if (!reading.is_object(zones)) return;
   for (NodeId node = reading.doc.first(zones); node != kNoNode; node = reading.doc.next(node)) {

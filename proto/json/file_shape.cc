@@ -1,7 +1,9 @@
-// The one declarative description of the users' file. schema.json is written from it; sections read what it lets through.
+// The one declarative description of the users' file. schema.json is written from it; sections read what it lets
+// through.
 #include "dataplane/base/address.h"
 #include "dataplane/base/host_name.h"
 #include "dataplane/base/text.h"
+#include "proto/check/values.h"
 #include "proto/json/shape.h"
 
 namespace headgate::json {
@@ -23,7 +25,8 @@ constexpr Shape kSeconds{
     .kind = kNumber, .expected = "a number of seconds from 0.001 to 31622400", .minimum = 0.001, .maximum = kYear};
 constexpr Shape kSecondsOrZero{
     .kind = kNumber, .expected = "a number of seconds from 0 to 31622400", .minimum = 0, .maximum = kYear};
-constexpr Shape kCount{.kind = kInteger, .expected = "a whole number, 0 for no limit", .minimum = 0, .maximum = kMaxU32};
+constexpr Shape kCount{
+    .kind = kInteger, .expected = "a whole number, 0 for no limit", .minimum = 0, .maximum = kMaxU32};
 constexpr Shape kTtl{
     .kind = kInteger, .expected = "a number of seconds from 0 to 2147483647", .minimum = 0, .maximum = kMaxTtl};
 constexpr Shape kU16{.kind = kInteger, .expected = "a whole number from 0 to 65535", .minimum = 0, .maximum = 65535};
@@ -31,8 +34,7 @@ constexpr Shape kU32{
     .kind = kInteger, .expected = "a whole number from 0 to 4294967295", .minimum = 0, .maximum = kMaxU32};
 constexpr Shape kBacklog{
     .kind = kInteger, .expected = "a whole number from 1 to 1000000", .minimum = 1, .maximum = 1000000};
-constexpr Shape kStatus{
-    .kind = kInteger, .expected = "a status code from 200 to 599", .minimum = 200, .maximum = 599};
+constexpr Shape kStatus{.kind = kInteger, .expected = "a status code from 200 to 599", .minimum = 200, .maximum = 599};
 constexpr std::string_view kRedirectExpected = "a status code of 300, 301, 302, 303, 307 or 308";
 constexpr Shape kRedirectStatus{.kind = kInteger, .expected = kRedirectExpected, .minimum = 300, .maximum = 308};
 
@@ -42,9 +44,8 @@ constexpr Shape kCidr{
 constexpr Shape kCidrs{.kind = kOneOrMany, .expected = "a CIDR range or a list of them", .item = &kCidr};
 
 bool is_host_pattern(std::string_view text) { return host_pattern_kind(text) != HostPatternKind::kInvalid; }
-constexpr Shape kHost{.kind = kString,
-                      .expected = "a host name, \"*.example.com\" or \"*\"",
-                      .accepts = is_host_pattern};
+constexpr Shape kHost{
+    .kind = kString, .expected = "a host name, \"*.example.com\" or \"*\"", .accepts = is_host_pattern};
 constexpr Shape kHosts{
     .kind = kOneOrMany, .expected = "a host name or a list of them", .item = &kHost, .at_least_one = true};
 
@@ -58,7 +59,7 @@ constexpr Shape kMethods{
 constexpr std::string_view kVersionWords[] = {"1.2", "1.3"};
 constexpr Shape kVersion{.kind = kString, .expected = "\"1.2\" or \"1.3\"", .words = kVersionWords};
 constexpr std::string_view kAlpnWords[] = {"h2", "http/1.1", "http/1.0", "dot"};
-bool is_alpn(std::string_view text) { return is_token(text) && text.size() <= 255; }
+bool is_alpn(std::string_view text) { return check::is_alpn_name(text); }
 constexpr Shape kAlpnName{
     .kind = kString, .expected = "a protocol name such as \"h2\"", .words = kAlpnWords, .accepts = is_alpn};
 constexpr Shape kAlpn{.kind = kOneOrMany, .expected = "a list of protocol names", .item = &kAlpnName};
@@ -79,10 +80,8 @@ constexpr Key kTlsKeys[] = {
     {"alpn", &kAlpn, "Protocols offered, in order of preference; default h2 and http/1.1 for https listeners."},
     {"client_ca", &kText, "File of authorities, PEM: clients must show a certificate of theirs."},
 };
-constexpr Shape kTls{.kind = kObject,
-                     .expected = "an object {cert, key, certificates, ...}",
-                     .keys = kTlsKeys,
-                     .name = "tls"};
+constexpr Shape kTls{
+    .kind = kObject, .expected = "an object {cert, key, certificates, ...}", .keys = kTlsKeys, .name = "tls"};
 
 constexpr Key kUpstreamTlsKeys[] = {
     {"verify", &kTruth, "Check the chain and the name of the target's certificate.", "true"},
@@ -101,18 +100,14 @@ constexpr Shape kProxyProtocolOut{.kind = kString, .expected = "\"v1\" or \"v2\"
 
 // --- limits, timeouts
 
-constexpr Shape kHeaderBytes{.kind = kInteger,
-                             .expected = "a number of bytes from 1024 to 1048576",
-                             .minimum = 1024,
-                             .maximum = 1048576};
+constexpr Shape kHeaderBytes{
+    .kind = kInteger, .expected = "a number of bytes from 1024 to 1048576", .minimum = 1024, .maximum = 1048576};
 constexpr Shape kFieldCount{
     .kind = kInteger, .expected = "a whole number from 1 to 10000", .minimum = 1, .maximum = 10000};
 constexpr Shape kTargetBytes{
     .kind = kInteger, .expected = "a number of bytes from 64 to 1048576", .minimum = 64, .maximum = 1048576};
-constexpr Shape kBodyBytes{.kind = kInteger,
-                           .expected = "a number of bytes, 0 for no limit",
-                           .minimum = 0,
-                           .maximum = 9007199254740991.0};
+constexpr Shape kBodyBytes{
+    .kind = kInteger, .expected = "a number of bytes, 0 for no limit", .minimum = 0, .maximum = 9007199254740991.0};
 constexpr Key kLimitKeys[] = {
     {"header", &kHeaderBytes, "Bytes of request line and fields; more is answered 431.", "32768"},
     {"fields", &kFieldCount, "Number of fields; more is answered 431.", "128"},
@@ -153,7 +148,11 @@ constexpr Shape kName{.kind = kString, .expected = "a name of 1 to 253 character
 constexpr Shape kUri{.kind = kString, .expected = "SCHEME://ADDRESS:PORT or unix:///PATH"};
 constexpr Key kListenKeys[] = {
     {"name", &kName, "Name that rules refer to.", {}, kRequired},
-    {"uri", &kUri, "http, https, tcp, ssl, udp://ADDRESS:PORT (no address: all), unix or unixgram:///PATH.", {}, kRequired},
+    {"uri",
+     &kUri,
+     "http, https, tcp, ssl, udp://ADDRESS:PORT (no address: all), unix or unixgram:///PATH.",
+     {},
+     kRequired},
     {"tls", &kTls, "Instead of the file's tls section."},
     {"limits", &kListenerLimits, "Instead of the file's limits."},
     {"proxy_protocol", &kProxyProtocolIn, "Read a PROXY header (v1 or v2) from these clients."},
@@ -166,11 +165,8 @@ constexpr Shape kListener{.kind = kEither,
                           .choices = kListenChoices,
                           .string_keys = kListenString,
                           .name = "listener"};
-constexpr Shape kListen{.kind = kOneOrMany,
-                        .expected = "a list of listeners",
-                        .item = &kListener,
-                        .sorted = true,
-                        .at_least_one = true};
+constexpr Shape kListen{
+    .kind = kOneOrMany, .expected = "a list of listeners", .item = &kListener, .sorted = true, .at_least_one = true};
 
 // --- logging
 
@@ -238,10 +234,11 @@ constexpr const Shape* kParamChoices[] = {&kText, &kU16, &kTruth, &kParamTexts};
 constexpr Shape kParam{
     .kind = kEither, .expected = "a string, a number, true, or a list of strings", .choices = kParamChoices};
 constexpr Shape kParams{.kind = kMap, .expected = "an object {alpn, port, ipv4hint, ...}", .item = &kParam};
-constexpr Key kSvcbKeys[] = {{"priority", &kU16, "0 is the alias form.", "1"},
-                             {"target", &kText, "Host of the service; \".\" for the name itself.", "\".\""},
-                             {"params", &kParams, "alpn, port, ipv4hint, ipv6hint, no-default-alpn, mandatory, ech, keyN."},
-                             {"TTL", &kTtl, "Seconds; default the name's."}};
+constexpr Key kSvcbKeys[] = {
+    {"priority", &kU16, "0 is the alias form.", "1"},
+    {"target", &kText, "Host of the service; \".\" for the name itself.", "\".\""},
+    {"params", &kParams, "alpn, port, ipv4hint, ipv6hint, no-default-alpn, mandatory, ech, keyN."},
+    {"TTL", &kTtl, "Seconds; default the name's."}};
 constexpr Shape kSvcb{.kind = kObject, .expected = "an object {priority, target, params}", .keys = kSvcbKeys};
 constexpr Shape kSvcbs{.kind = kOneOrMany, .expected = "{priority, target, params} or a list", .item = &kSvcb};
 
@@ -260,8 +257,10 @@ constexpr Key kDnsNameKeys[] = {
     {"HTTPS", &kSvcbs, "Service binding for HTTPS (RFC 9460)."},
     {"SVCB", &kSvcbs, "Service binding (RFC 9460)."},
 };
-constexpr Shape kDnsName{
-    .kind = kObject, .expected = "an object of record types such as {\"A\": \"192.0.2.4\"}", .keys = kDnsNameKeys, .name = "dns_name"};
+constexpr Shape kDnsName{.kind = kObject,
+                         .expected = "an object of record types such as {\"A\": \"192.0.2.4\"}",
+                         .keys = kDnsNameKeys,
+                         .name = "dns_name"};
 constexpr Shape kDns{.kind = kMap, .expected = "an object {NAME: {TYPE: VALUE}}", .item = &kDnsName};
 constexpr std::string_view kAnyWords[] = {"minimal", "full"};
 constexpr Shape kDnsAny{.kind = kString, .expected = "\"minimal\" or \"full\"", .words = kAnyWords};
@@ -286,8 +285,7 @@ constexpr Shape kTarget{.kind = kEither,
                         .choices = kTargetChoices,
                         .string_keys = kTargetString,
                         .name = "target"};
-constexpr Shape kTargets{
-    .kind = kOneOrMany, .expected = "a list of targets", .item = &kTarget, .at_least_one = true};
+constexpr Shape kTargets{.kind = kOneOrMany, .expected = "a list of targets", .item = &kTarget, .at_least_one = true};
 
 constexpr Shape kExpectCode{
     .kind = kInteger, .expected = "a status code from 100 to 599", .minimum = 100, .maximum = 599};
@@ -350,10 +348,8 @@ constexpr std::string_view kModeWords[] = {"stream", "datagram"};
 constexpr Shape kMode{.kind = kString, .expected = "\"stream\" or \"datagram\"", .words = kModeWords};
 constexpr std::string_view kFramingWords[] = {"line", "length"};
 constexpr Shape kFraming{.kind = kString, .expected = "\"line\" or \"length\"", .words = kFramingWords};
-constexpr Shape kBuffer{.kind = kInteger,
-                        .expected = "a number of bytes from 1024 to 16777216",
-                        .minimum = 1024,
-                        .maximum = 16777216};
+constexpr Shape kBuffer{
+    .kind = kInteger, .expected = "a number of bytes from 1024 to 16777216", .minimum = 1024, .maximum = 16777216};
 
 constexpr Key kMatchKeys[] = {
     {"path", &kPath, "Paths: /exact, /prefix/**, /one-segment/*, ~regex.", "\"/**\""},
@@ -403,14 +399,17 @@ constexpr Key kForwardKeys[] = {
     {"proxy_protocol", &kProxyProtocolOut, "Send a PROXY header of this version; for upstream:// say it there."},
 };
 constexpr Case kHandlerCases[] = {
-    {"static", kMatchKeys, kStaticKeys},     {"proxy", kMatchKeys, kProxyKeys}, {"respond", kMatchKeys, kRespondKeys},
-    {"redirect", kMatchKeys, kRedirectKeys}, {"echo", kMatchKeys, {}},          {"forward", kForwardKeys, {}},
+    {"static", kMatchKeys, kStaticKeys},
+    {"proxy", kMatchKeys, kProxyKeys},
+    {"respond", kMatchKeys, kRespondKeys},
+    {"redirect", kMatchKeys, kRedirectKeys},
+    {"echo", kMatchKeys, {}},
+    {"forward", kForwardKeys, {}},
     {"dns", {}, {}},
 };
 constexpr std::string_view kHandlerWords[] = {"static", "proxy", "respond", "redirect", "echo", "forward", "dns"};
-constexpr Shape kHandler{.kind = kString,
-                         .expected = "one of static, proxy, respond, redirect, echo, forward, dns",
-                         .words = kHandlerWords};
+constexpr Shape kHandler{
+    .kind = kString, .expected = "one of static, proxy, respond, redirect, echo, forward, dns", .words = kHandlerWords};
 constexpr Key kRuleKeys[] = {
     {"listener", &kText, "Name of a listener.", {}, kRequired},
     {"handler", &kHandler, "What happens: static, proxy, respond, redirect, echo, forward or dns.", {}, kRequired},

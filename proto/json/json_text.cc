@@ -288,8 +288,9 @@ class TextReader {
   bool check_comma_or_end(NodeId id, NodeId last, size_t start, char end) {
     const auto unclosed = [&] {
       const TextPosition open = doc_.position(static_cast<uint32_t>(start));
-      fail(at_, id, std::string("expected '") + end + "' for the '" + text_[start] + "' of line " +
-                        std::to_string(open.line) + ", found the end of the file");
+      fail(at_, id,
+           std::string("expected '") + end + "' for the '" + text_[start] + "' of line " + std::to_string(open.line) +
+               ", found the end of the file");
       return false;
     };
     if (at_ >= text_.size()) return unclosed();
@@ -338,7 +339,8 @@ class TextReader {
         continue;
       }
       if (static_cast<uint8_t>(c) < 0x20) {
-        fail(at_, node, c == '\n' ? "string without its closing quote" : "control character in a string; write an escape");
+        fail(at_, node,
+             c == '\n' ? "string without its closing quote" : "control character in a string; write an escape");
         return false;
       }
       const size_t length = utf8_length(text_, at_);
@@ -416,7 +418,7 @@ class TextReader {
   Document& doc_;
   std::string_view text_;
   size_t at_ = 0;
-  std::string_view key_;      // of the member that is about to be read
+  std::string_view key_;  // of the member that is about to be read
   uint32_t key_offset_ = 0;
   NodeId current_ = kNoNode;  // innermost open container, for errors in comments
 };
@@ -472,7 +474,8 @@ std::string path_key(std::string_view key) {
 
 std::string Document::path(NodeId id) const {
   std::vector<NodeId> chain;
-  for (; id != kNoNode && id < nodes_.size() && nodes_[id].parent != kNoNode; id = nodes_[id].parent) chain.push_back(id);
+  for (; id != kNoNode && id < nodes_.size() && nodes_[id].parent != kNoNode; id = nodes_[id].parent)
+    chain.push_back(id);
   std::string out = "$";
   for (auto it = chain.rbegin(); it != chain.rend(); ++it) {
     const Node& at = nodes_[*it];

@@ -1,7 +1,8 @@
 // json_text.h -- a strict JSON reader that keeps where everything stood.
 // Spec: RFC 8259, plus // and /* */ comments. Trailing commas, duplicate keys, lone surrogates, invalid UTF-8, NUL in
 // strings and anything after the value are errors; all but the first unreadable place are collected.
-// Unit: at most 64 MiB of text, 64 levels.   Thread: any.   Owner: the caller; nodes and views live as long as the Document.
+// Unit: at most 64 MiB of text, 64 levels.   Thread: any.   Owner: the caller; nodes and views live as long as the
+// Document.
 #pragma once
 
 #include <cstdint>
@@ -24,15 +25,15 @@ inline constexpr NodeId kNoNode = 0xffffffff;
 struct Node {
   NodeKind kind = NodeKind::kNull;
   bool boolean = false;
-  uint32_t offset = 0;         // of the value in the text
-  uint32_t key_offset = 0;     // of the key, in members of an object
-  uint32_t index = 0;          // position in the array
+  uint32_t offset = 0;      // of the value in the text
+  uint32_t key_offset = 0;  // of the key, in members of an object
+  uint32_t index = 0;       // position in the array
   NodeId parent = kNoNode;
   NodeId first_child = kNoNode;
-  NodeId next = kNoNode;       // next sibling
-  uint32_t size = 0;           // children
-  std::string_view text;       // kString: decoded; kNumber: as written
-  std::string_view key;        // decoded; members of an object
+  NodeId next = kNoNode;  // next sibling
+  uint32_t size = 0;      // children
+  std::string_view text;  // kString: decoded; kNumber: as written
+  std::string_view key;   // decoded; members of an object
 };
 
 // 1-based; columns count bytes of the line, as compilers do.

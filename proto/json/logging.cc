@@ -11,9 +11,9 @@ namespace {
 
 using namespace config::v1;  // NOLINT: the names of the messages, in this file only
 
-constexpr std::array<std::string_view, 16> kSubsystems{"base",    "event",    "net",      "dns",     "tls",      "http",
-                                                       "http1",   "http2",    "routing",  "upstream", "filters", "handlers",
-                                                       "observe", "snapshot", "worker",   "control"};
+constexpr std::array<std::string_view, 16> kSubsystems{
+    "base",    "event",    "net",     "dns",      "tls",     "http",     "http1",  "http2",
+    "routing", "upstream", "filters", "handlers", "observe", "snapshot", "worker", "control"};
 constexpr std::array<std::string_view, 5> kOwnKeys{"format", "level", "access_log", "access_format", "error_log"};
 
 LogLevel level_of(std::string_view word) {
@@ -40,7 +40,9 @@ void read_levels(Reading& reading, NodeId node, LogSettings& log) {
     if (std::find(kSubsystems.begin(), kSubsystems.end(), key) == kSubsystems.end()) {
       std::string known;
       for (const std::string_view name : kSubsystems) known += (known.empty() ? "" : ", ") + std::string(name);
-      reading.warning(child, "subsystem", "there is no subsystem " + quote_json(key) + ", so this level changes nothing; there are " + known);
+      reading.warning(
+          child, "subsystem",
+          "there is no subsystem " + quote_json(key) + ", so this level changes nothing; there are " + known);
     }
     SubsystemLevel& entry = *log.add_levels();
     entry.set_subsystem(std::string(key));
@@ -50,7 +52,8 @@ void read_levels(Reading& reading, NodeId node, LogSettings& log) {
 
 void read_access_log(Reading& reading, NodeId node, AccessLog& access) {
   if (const auto output = reading.text(node, "access_log")) {
-    if (output->empty()) reading.error(reading.member(node, "access_log"), "file", "expected stdout, stderr, off or the name of a file");
+    if (output->empty())
+      reading.error(reading.member(node, "access_log"), "file", "expected stdout, stderr, off or the name of a file");
     access.set_output(log_output(reading, *output));
   }
   const auto format = reading.text(node, "access_format");
@@ -66,7 +69,8 @@ void read_access_log(Reading& reading, NodeId node, AccessLog& access) {
     reading.error(reading.member(node, "access_format"), "value",
                   "expected combined, json, or a template with $variables such as \"$client_ip $request $status\"");
   }
-  reading.positions.add(check::Kind::kSettings, "default", "access_log.template", reading.member(node, "access_format"));
+  reading.positions.add(check::Kind::kSettings, "default", "access_log.template",
+                        reading.member(node, "access_format"));
 }
 
 }  // namespace
@@ -76,10 +80,12 @@ void read_logging(Reading& reading, NodeId root) {
   const NodeId node = reading.member(root, "logging");
   if (reading.is_object(node)) {
     LogSettings& log = *settings.mutable_log();
-    if (const auto format = reading.text(node, "format")) log.set_format(*format == "json" ? LOG_FORMAT_JSON : LOG_FORMAT_PRETTY);
+    if (const auto format = reading.text(node, "format"))
+      log.set_format(*format == "json" ? LOG_FORMAT_JSON : LOG_FORMAT_PRETTY);
     if (const auto level = reading.text(node, "level")) log.set_level(level_of(*level));
     if (const auto output = reading.text(node, "error_log")) {
-      if (output->empty()) reading.error(reading.member(node, "error_log"), "file", "expected stderr, stdout, off or the name of a file");
+      if (output->empty())
+        reading.error(reading.member(node, "error_log"), "file", "expected stderr, stdout, off or the name of a file");
       log.set_output(log_output(reading, *output));
     }
     read_levels(reading, node, log);

@@ -38,14 +38,14 @@ class Positions {
 struct ListenerEntry {
   std::string name;
   Uri uri;
-  bool usable = false;   // its address could be read
-  int index = -1;        // into resources.listeners()
+  bool usable = false;  // its address could be read
+  int index = -1;       // into resources.listeners()
   NodeId node = kNoNode;
   enum class Use : uint8_t { kNone, kHttp, kStream } use = Use::kNone;  // what the rules so far make of it
 };
 
 struct UpstreamEntry {
-  int index = -1;  // into resources.upstreams(); -1: its targets could not be read
+  int index = -1;          // into resources.upstreams(); -1: its targets could not be read
   bool undecided = false;  // only unix:// targets: the first rule that uses it decides what is spoken
 };
 
@@ -62,16 +62,24 @@ class Reading {
   void add_check_problems(const std::vector<check::Problem>& problems);
 
   // Values of a member; nullopt when absent or of another kind (which is reported already).
-  [[nodiscard]] NodeId member(NodeId object, std::string_view key) const { return object == kNoNode ? kNoNode : doc.find(object, key); }
+  [[nodiscard]] NodeId member(NodeId object, std::string_view key) const {
+    return object == kNoNode ? kNoNode : doc.find(object, key);
+  }
   [[nodiscard]] std::optional<std::string_view> text(NodeId node) const;
-  [[nodiscard]] std::optional<std::string_view> text(NodeId object, std::string_view key) const { return text(member(object, key)); }
+  [[nodiscard]] std::optional<std::string_view> text(NodeId object, std::string_view key) const {
+    return text(member(object, key));
+  }
   [[nodiscard]] std::optional<double> number(NodeId node) const;
-  [[nodiscard]] std::optional<double> number(NodeId object, std::string_view key) const { return number(member(object, key)); }
+  [[nodiscard]] std::optional<double> number(NodeId object, std::string_view key) const {
+    return number(member(object, key));
+  }
   [[nodiscard]] std::optional<bool> truth(NodeId object, std::string_view key) const;
   // The elements of a list, or the value itself when it is none.
   [[nodiscard]] std::vector<NodeId> each(NodeId node) const;
   [[nodiscard]] std::vector<std::string> texts(NodeId object, std::string_view key) const;
-  [[nodiscard]] bool is_object(NodeId node) const { return node != kNoNode && doc.node(node).kind == NodeKind::kObject; }
+  [[nodiscard]] bool is_object(NodeId node) const {
+    return node != kNoNode && doc.node(node).kind == NodeKind::kObject;
+  }
 
   template <typename Unsigned>
   [[nodiscard]] std::optional<Unsigned> whole(NodeId object, std::string_view key) const {
@@ -119,9 +127,9 @@ class Reading {
 
 // One per section, in the order they are called.
 void read_listen(Reading& reading, NodeId root);
-void read_tls(Reading& reading, NodeId root);        // tls of the file and of each listener
-void read_timeouts(Reading& reading, NodeId root);   // timeouts and limits, of the file and of listeners
-void read_logging(Reading& reading, NodeId root);    // logging, admin, temp_dir, trusted_proxies
+void read_tls(Reading& reading, NodeId root);       // tls of the file and of each listener
+void read_timeouts(Reading& reading, NodeId root);  // timeouts and limits, of the file and of listeners
+void read_logging(Reading& reading, NodeId root);   // logging, admin, temp_dir, trusted_proxies
 void read_upstreams(Reading& reading, NodeId root);
 void read_dns(Reading& reading, NodeId root);
 void read_dispatch(Reading& reading, NodeId root);

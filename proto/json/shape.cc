@@ -176,8 +176,9 @@ class ShapeChecker {
       }
       if (!case_found && !owners.empty()) return;  // the missing or wrong tag is reported already
       if (!owners.empty()) {
-        report_(member, "unknown-key", "the key " + quote_json(name) + " has no meaning with " + std::string(shape.tag) +
-                                           " " + quote_json(doc_.node(tag).text) + "; it belongs to " + join(owners));
+        report_(member, "unknown-key",
+                "the key " + quote_json(name) + " has no meaning with " + std::string(shape.tag) + " " +
+                    quote_json(doc_.node(tag).text) + "; it belongs to " + join(owners));
         return;
       }
     }

@@ -57,21 +57,22 @@ struct Shape {
   std::span<const Shape* const> choices = {};
   // kEither: keys of the object form that a string stands for; empty: the string form stays when printed.
   std::span<const std::string_view> string_keys = {};
-  bool sorted = false;          // kList of objects: order has no meaning, print by "name"
-  bool at_least_one = false;    // kList, kOneOrMany
-  std::string_view name = {};   // its definition in schema.json; empty: written in place
+  bool sorted = false;         // kList of objects: order has no meaning, print by "name"
+  bool at_least_one = false;   // kList, kOneOrMany
+  std::string_view name = {};  // its definition in schema.json; empty: written in place
 };
 
 // The whole file.
 const Shape& file_shape();
 
-// Calls `report(node, rule, message)` for each place below `id` that the shape does not allow. For unknown keys the node
-// is the member itself.
+// Calls `report(node, rule, message)` for each place below `id` that the shape does not allow. For unknown keys the
+// node is the member itself.
 using ShapeReport = std::function<void(NodeId, std::string_view rule, std::string message)>;
 void check_shape(const Document& document, NodeId id, const Shape& shape, const ShapeReport& report);
 
 // The keys an object of `shape` may have, given what its tag says. Visits in the order of the tables.
-void each_key(const Document& document, NodeId object, const Shape& shape, const std::function<void(const Key&)>& visit);
+void each_key(const Document& document, NodeId object, const Shape& shape,
+              const std::function<void(const Key&)>& visit);
 
 // The choice for a node of this kind, or null.
 const Shape* choose(const Shape& either, NodeKind kind);

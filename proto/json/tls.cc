@@ -34,13 +34,17 @@ void read_into(Reading& reading, NodeId node, Listener& listener) {
     if (!reading.is_object(one)) continue;
     const int before = tls.certificates_size();
     add_certificate(reading, one,
-                    reading.certificate_secret(one, reading.member(one, "cert"), reading.member(one, "key")), tls, name);
+                    reading.certificate_secret(one, reading.member(one, "cert"), reading.member(one, "key")), tls,
+                    name);
     if (tls.certificates_size() == before) continue;
-    for (const std::string& host : reading.texts(one, "names")) tls.mutable_certificates(before)->add_server_names(lower_copy(host));
-    reading.positions.add_list(check::Kind::kListener, name, "tls.certificates[" + std::to_string(before) + "].server_names",
+    for (const std::string& host : reading.texts(one, "names"))
+      tls.mutable_certificates(before)->add_server_names(lower_copy(host));
+    reading.positions.add_list(check::Kind::kListener, name,
+                               "tls.certificates[" + std::to_string(before) + "].server_names",
                                reading.each(reading.member(one, "names")));
   }
-  if (const auto version = reading.text(node, "min_version")) tls.set_min_version(*version == "1.3" ? TLS_1_3 : TLS_1_2);
+  if (const auto version = reading.text(node, "min_version"))
+    tls.set_min_version(*version == "1.3" ? TLS_1_3 : TLS_1_2);
   for (const std::string& protocol : reading.texts(node, "alpn")) tls.add_alpn(protocol);
   if (const NodeId authority = reading.member(node, "client_ca"); authority != kNoNode) {
     tls.set_client_ca(reading.authority_secret(authority));
@@ -56,7 +60,8 @@ std::string Reading::certificate_secret(NodeId holder, NodeId cert, NodeId key) 
     const std::string_view missing = cert == kNoNode ? "cert" : "key";
     // In certificates[] both are required by the shape, which has said so.
     if (doc.node(doc.node(holder).parent).kind != NodeKind::kArray) {
-      error(holder, "missing-key", "cert and key go together: the key " + quote_json(missing) + " is missing; expected the name of a file");
+      error(holder, "missing-key",
+            "cert and key go together: the key " + quote_json(missing) + " is missing; expected the name of a file");
     }
     return "";
   }
@@ -102,7 +107,8 @@ std::string Reading::authority_secret(NodeId file) {
     secret.set_ca_file(path);
     secret.set_ca_pem(std::move(*pem));
     positions.add(check::Kind::kTlsSecret, name, "", file);
-    if (secret.ca_pem().empty()) error(file, "certificate", "the file is empty; expected PEM: -----BEGIN CERTIFICATE-----");
+    if (secret.ca_pem().empty())
+      error(file, "certificate", "the file is empty; expected PEM: -----BEGIN CERTIFICATE-----");
   }
   authorities_.emplace(path, name);
   return name;

@@ -80,7 +80,8 @@ void read_health(Reading& reading, NodeId node, Upstream& upstream) {
   }
   reading.positions.add(check::Kind::kUpstream, upstream.name(), "health_check", node);
   for (const std::string_view key : {"path", "interval", "timeout", "expect"}) {
-    reading.positions.add(check::Kind::kUpstream, upstream.name(), "health_check." + std::string(key), reading.member(node, key));
+    reading.positions.add(check::Kind::kUpstream, upstream.name(), "health_check." + std::string(key),
+                          reading.member(node, key));
   }
 }
 
@@ -117,7 +118,9 @@ bool one_scheme(Reading& reading, const std::vector<Target>& targets, Scheme& sc
     const Scheme next = target.uri.scheme;
     if (next == scheme || next == Scheme::kUnix) {
       if (next == Scheme::kUnix && (is_tls_scheme(scheme) || is_datagram_scheme(scheme))) {
-        reading.error(target.node, "scheme", std::string("a Unix stream socket does not go with ") + std::string(scheme_name(scheme)) + ":// targets");
+        reading.error(
+            target.node, "scheme",
+            std::string("a Unix stream socket does not go with ") + std::string(scheme_name(scheme)) + ":// targets");
         return false;
       }
       continue;
@@ -126,8 +129,9 @@ bool one_scheme(Reading& reading, const std::vector<Target>& targets, Scheme& sc
       scheme = next;
       continue;
     }
-    reading.error(target.node, "scheme", "all targets of an upstream speak the same: found " + std::string(scheme_name(next)) +
-                                             ":// after " + std::string(scheme_name(scheme)) + "://");
+    reading.error(target.node, "scheme",
+                  "all targets of an upstream speak the same: found " + std::string(scheme_name(next)) + ":// after " +
+                      std::string(scheme_name(scheme)) + "://");
     return false;
   }
   return true;
@@ -155,17 +159,21 @@ void read_one(Reading& reading, NodeId node) {
     Endpoint& endpoint = *shard.add_endpoints();
     fill_endpoint(target.uri, endpoint);
     if (target.weight) endpoint.set_weight(*target.weight);
-    reading.positions.add(check::Kind::kEndpointShard, name, "endpoints[" + std::to_string(shard.endpoints_size() - 1) + "]", target.node);
+    reading.positions.add(check::Kind::kEndpointShard, name,
+                          "endpoints[" + std::to_string(shard.endpoints_size() - 1) + "]", target.node);
   }
   reading.positions.add(check::Kind::kUpstream, name, "", node);
   reading.positions.add(check::Kind::kEndpointShard, name, "", list);
   if (LoadBalancing balance; reading.balance(node, &balance)) *upstream.mutable_balance() = balance;
   reading.positions.add(check::Kind::kUpstream, name, "balance", reading.member(node, "balance"));
   reading.positions.add(check::Kind::kUpstream, name, "balance.hash_key", reading.member(node, "hash_key"));
-  if (const NodeId health = reading.member(node, "health_check"); reading.is_object(health)) read_health(reading, health, upstream);
+  if (const NodeId health = reading.member(node, "health_check"); reading.is_object(health))
+    read_health(reading, health, upstream);
   google::protobuf::Duration value;
-  if (reading.duration(node, "proxy_timeout_seconds", &value)) *upstream.mutable_connection()->mutable_response_timeout() = value;
-  if (reading.duration(node, "retry_timeout_seconds", &value)) *upstream.mutable_passive_health()->mutable_eject_for() = value;
+  if (reading.duration(node, "proxy_timeout_seconds", &value))
+    *upstream.mutable_connection()->mutable_response_timeout() = value;
+  if (reading.duration(node, "retry_timeout_seconds", &value))
+    *upstream.mutable_passive_health()->mutable_eject_for() = value;
   reading.upstream_tls(upstream, node, is_tls_scheme(scheme));
 }
 
@@ -213,7 +221,8 @@ std::string Reading::inline_upstream(const Uri& uri, NodeId node, NodeId rule, b
   upstream_tls(upstream, rule, is_tls_scheme(uri.scheme));
   // Stable by content: the same target with the same settings is one upstream, whichever rule names it.
   const std::string plain_tls = is_tls_scheme(uri.scheme) ? UpstreamTls().SerializeAsString() : "";
-  const bool plain = upstream.tls().SerializeAsString() == plain_tls && upstream.proxy_protocol() == PROXY_PROTOCOL_VERSION_UNSPECIFIED;
+  const bool plain = upstream.tls().SerializeAsString() == plain_tls &&
+                     upstream.proxy_protocol() == PROXY_PROTOCOL_VERSION_UNSPECIFIED;
   if (!plain) {
     char hex[16];
     const char* end = write_hex(hex, stable_hash(upstream.SerializeAsString()));
@@ -227,7 +236,8 @@ std::string Reading::inline_upstream(const Uri& uri, NodeId node, NodeId rule, b
   positions.add(check::Kind::kEndpointShard, name, "", node);
   if (const NodeId tls = member(rule, "tls"); tls != kNoNode) positions.add(check::Kind::kUpstream, name, "tls", tls);
   if (const NodeId tls = member(rule, "tls"); is_object(tls)) {
-    for (const std::string_view one : {"ca", "sni"}) positions.add(check::Kind::kUpstream, name, "tls." + std::string(one), member(tls, one));
+    for (const std::string_view one : {"ca", "sni"})
+      positions.add(check::Kind::kUpstream, name, "tls." + std::string(one), member(tls, one));
   }
   positions.add(check::Kind::kUpstream, name, "proxy_protocol", member(rule, "proxy_protocol"));
   return name;
@@ -236,7 +246,8 @@ std::string Reading::inline_upstream(const Uri& uri, NodeId node, NodeId rule, b
 void read_upstreams(Reading& reading, NodeId root) {
   const NodeId section = reading.member(root, "upstreams");
   if (!reading.is_object(section)) return;
-  for (NodeId node = reading.doc.first(section); node != kNoNode; node = reading.doc.next(node)) read_one(reading, node);
+  for (NodeId node = reading.doc.first(section); node != kNoNode; node = reading.doc.next(node))
+    read_one(reading, node);
 }
 
 }  // namespace headgate::json

@@ -92,12 +92,14 @@ bool parse_authority(std::string_view rest, const SchemeRow& row, Uri& uri, std:
 bool parse_uri(std::string_view text, bool listening, Uri& uri, std::string& why) {
   const size_t mark = text.find("://");
   if (mark == std::string_view::npos) {
-    why = "expected SCHEME://..., found " + quote_json(text.substr(0, 200)) + "; schemes are " + known_schemes(listening);
+    why =
+        "expected SCHEME://..., found " + quote_json(text.substr(0, 200)) + "; schemes are " + known_schemes(listening);
     return false;
   }
   const SchemeRow* row = find_scheme(text.substr(0, mark), listening);
   if (row == nullptr) {
-    why = "unknown scheme " + quote_json(text.substr(0, std::min<size_t>(mark, 40))) + "; expected one of " + known_schemes(listening);
+    why = "unknown scheme " + quote_json(text.substr(0, std::min<size_t>(mark, 40))) + "; expected one of " +
+          known_schemes(listening);
     return false;
   }
   uri = Uri();

@@ -6,11 +6,14 @@ namespace headgate {
 namespace {
 
 TEST(HostName, Validity) {
-  for (const char* name : {"a", "localhost", "shop.example.com", "shop.example.com.", "_sip._tcp.x", "a-b.c", "192.0.2.1",
-                           "xn--bcher-kva.example", "A.B"}) {
+  for (const char* name : {"a", "localhost", "shop.example.com", "shop.example.com.", "_sip._tcp.x", "a-b.c",
+                           "192.0.2.1", "xn--bcher-kva.example", "A.B"}) {
     EXPECT_TRUE(is_valid_host_name(name)) << name;
   }
-  for (const char* name : {"", ".", "a..b", "-a", "a-", "a b", "b\xc3\xbc" "cher", "*.x", "a/b", "a:80", "..", "a.."}) {
+  for (const char* name : {"", ".", "a..b", "-a", "a-", "a b",
+                           "b\xc3\xbc"
+                           "cher",
+                           "*.x", "a/b", "a:80", "..", "a.."}) {
     EXPECT_FALSE(is_valid_host_name(name)) << name;
   }
   EXPECT_TRUE(is_valid_host_name(std::string(63, 'a')));

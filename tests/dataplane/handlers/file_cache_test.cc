@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "dataplane/base/random.h"
 #include "tests/support/temp_folder.h"
 
 namespace headgate::handlers {
@@ -242,11 +243,29 @@ TEST_F(FileCacheTest, Siblings) {
   EXPECT_TRUE(cache().has_sibling(find("a.js"), Sibling::kBrotli));
 }
 
-TEST_F(FileCacheTest, SharesOfTheLimits) {
-  EXPECT_EQ(FileCache::Limits::share(1).memory_bytes, size_t{64} * 1024 * 1024);
-  EXPECT_EQ(FileCache::Limits::share(4).memory_bytes, size_t{16} * 1024 * 1024);
-  EXPECT_EQ(FileCache::Limits::share(4).open_files, 128u);
-  EXPECT_GE(FileCache::Limits::share(1000).open_files, 16u);
+TEST_F(FileCacheTest, LimitsAreSharedByWorkersAndMayChange) {
+  Random random(1);
+  WorkerContext worker{.loop = loop_, .counters = counters_, .random = random};
+  EXPECT_EQ(FileCache::Limits::share(worker).memory_bytes, size_t{64} * 1024 * 1024);
+  EXPECT_EQ(FileCache::Limits::share(worker).open_files, 512u);
+  worker.worker_count = 4;
+  EXPECT_EQ(FileCache::Limits::share(worker).memory_bytes, size_t{16} * 1024 * 1024);
+  EXPECT_EQ(FileCache::Limits::share(worker).open_files, 128u);
+
+  FileCache& cache = FileCache::of(worker);
+  EXPECT_EQ(&FileCache::of(worker), &cache);
+  for (int i = 0; i < 200; ++i) {
+    const std::string name = "f" + std::to_string(i);
+    folder_.write(name, "content");
+    cache.find(root_, name);
+  }
+  const size_t before = cache.memory_used();
+  EXPECT_GT(before, 200u * Block::kSmall);
+  worker.file_cache_bytes = 4 * 256 * 1024;
+  FileCache::of(worker);
+  EXPECT_LE(cache.memory_used(), size_t{256} * 1024);
+  worker.release_files(worker);
+  EXPECT_EQ(worker.files, nullptr);
 }
 
 }  // namespace

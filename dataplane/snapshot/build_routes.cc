@@ -1,0 +1,302 @@
+#include <algorithm>
+
+#include "dataplane/base/text.h"
+#include "dataplane/handlers/echo.h"
+#include "dataplane/handlers/proxy.h"
+#include "dataplane/handlers/redirect.h"
+#include "dataplane/handlers/respond.h"
+#include "dataplane/handlers/static_files.h"
+#include "dataplane/filters/compress.h"
+#include "dataplane/snapshot/build_parts.h"
+
+namespace headgate::snapshot {
+
+upstream::RetryPolicy retry_policy_of(const v1::RetryPolicy& message);  // build_upstreams.cc
+
+namespace {
+
+using routing::Predicate;
+using routing::TextMatcher;
+
+Result<TextMatcher> matcher_of(const v1::TextMatch& message, std::string* why) {
+  switch (message.how_case()) {
+    case v1::TextMatch::kExact:
+      return TextMatcher(TextMatcher::Kind::kExact, message.exact(), message.ignore_case());
+    case v1::TextMatch::kPrefix:
+      return TextMatcher(TextMatcher::Kind::kPrefix, message.prefix(), message.ignore_case());
+    case v1::TextMatch::kSuffix:
+      return TextMatcher(TextMatcher::Kind::kSuffix, message.suffix(), message.ignore_case());
+    case v1::TextMatch::kRegex: {
+      auto regex = Regex::compile(message.regex(), message.ignore_case() ? Regex::Case::kIgnore : Regex::Case::kSensitive,
+                                  why);
+      if (!regex) return regex.error();
+      return TextMatcher(std::move(*regex));
+    }
+    case v1::TextMatch::kPresent:
+      return TextMatcher(message.present() ? TextMatcher::Kind::kPresent : TextMatcher::Kind::kAbsent, "", false);
+    case v1::TextMatch::HOW_NOT_SET: break;
+  }
+  return TextMatcher(TextMatcher::Kind::kPresent, "", false);
+}
+
+std::string without_final_slash(std::string path) {
+  while (!path.empty() && path.back() == '/') path.pop_back();
+  return path;
+}
+
+http::ForwardedMode forwarded_mode_of(v1::ForwardedMode mode, http::ForwardedMode otherwise) {
+  switch (mode) {
+    case v1::FORWARDED_APPEND: return http::ForwardedMode::kAppend;
+    case v1::FORWARDED_REPLACE: return http::ForwardedMode::kReplace;
+    case v1::FORWARDED_KEEP: return http::ForwardedMode::kKeep;
+    case v1::FORWARDED_REMOVE: return http::ForwardedMode::kRemove;
+    default: return otherwise;
+  }
+}
+
+http::ForwardedPolicy forwarded_of(const v1::ForwardedHeaders& message) {
+  http::ForwardedPolicy policy;
+  policy.x_forwarded = forwarded_mode_of(message.x_forwarded(), http::ForwardedMode::kAuto);
+  policy.x_real_ip = message.x_real_ip() != v1::TOGGLE_OFF;
+  policy.forwarded = forwarded_mode_of(message.forwarded(), http::ForwardedMode::kRemove);
+  policy.prefix = message.prefix();
+  policy.original_uri = message.original_uri() == v1::TOGGLE_ON;
+  policy.nginx_set = message.nginx_set() == v1::TOGGLE_ON;
+  return policy;
+}
+
+}  // namespace
+
+std::shared_ptr<const routing::RouteTable> Build::route_table(const v1::RouteTable& message) {
+  std::vector<std::shared_ptr<const routing::VirtualHost>> hosts;
+  for (const v1::VirtualHost& host : set_.virtual_hosts()) {
+    if (host.table() == message.name()) hosts.push_back(virtual_host(host, message));
+  }
+  if (failed()) return nullptr;
+  routing::RouteTable::Settings settings;
+  settings.name = message.name();
+  settings.no_host_status = static_cast<uint16_t>(message.no_host_status());
+  settings.no_route_status = static_cast<uint16_t>(message.no_route_status());
+  return std::make_shared<const routing::RouteTable>(std::move(settings), std::move(hosts));
+}
+
+std::shared_ptr<const routing::VirtualHost> Build::virtual_host(const v1::VirtualHost& message,
+                                                                const v1::RouteTable& table) {
+  // Handlers hold slots: a slot that moved to another Upstream makes another host.
+  std::string fingerprint = fingerprint_of(message, table);
+  for (const v1::Route& route : message.routes()) {
+    for (const v1::Backend& backend : route.proxy().backends()) {
+      fingerprint += "|" + std::to_string(slot_of(backend.upstream()));
+    }
+  }
+  auto& remembered = parts_.hosts[message.name()];
+  if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;
+  host_name_ = message.name();
+  std::vector<std::shared_ptr<const routing::Route>> routes;
+  for (const v1::Route& entry : message.routes()) {
+    if (auto built = route(entry, message, table)) routes.push_back(std::move(built));
+  }
+  std::vector<std::string> hosts{message.host()};
+  hosts.insert(hosts.end(), message.aliases().begin(), message.aliases().end());
+  const auto order =
+      message.order() == v1::MATCH_ORDERED ? routing::VirtualHost::Order::kOrdered : routing::VirtualHost::Order::kTree;
+  auto built = std::make_shared<const routing::VirtualHost>(
+      message.name(), std::move(hosts), message.wildcard_single_label() == v1::TOGGLE_ON, order, std::move(routes));
+  remembered = {std::move(fingerprint), built};
+  return built;
+}
+
+std::shared_ptr<const routing::Route> Build::route(const v1::Route& message, const v1::VirtualHost& host,
+                                                   const v1::RouteTable& table) {
+  auto route = std::make_shared<routing::Route>();
+  route->name = message.name();
+  route->access_log = message.access_log() != "off";
+  if (message.has_match() && !add_match(message.match(), *route)) return nullptr;
+  std::vector<PhasedFilter> filters;
+  add_filters(table.filters(), table.name(), filters);
+  add_filters(host.filters(), host.name(), filters);
+  add_filters(message.filters(), message.name(), filters);
+  if (message.has_static_files() && message.static_files().compress() != v1::TOGGLE_OFF) {
+    filters.push_back({v1::PHASE_RESPONSE, std::make_shared<const filters::Compress>(filters::CompressOptions())});
+  }
+  std::stable_sort(filters.begin(), filters.end(),
+                   [](const PhasedFilter& a, const PhasedFilter& b) { return a.phase < b.phase; });
+  for (PhasedFilter& entry : filters) {
+    route->filters.push_back(entry.filter.get());
+    route->owned_filters.push_back(std::move(entry.filter));
+  }
+  route->handler = handler(message, table);
+  if (route->handler == nullptr) return nullptr;
+  return route;
+}
+
+bool Build::add_match(const v1::RouteMatch& message, routing::Route& route) {
+  using Kind = routing::Route::PathKind;
+  std::string why;
+  route.ignore_case = message.ignore_case();
+  route.final = message.final();
+  switch (message.path_case()) {
+    case v1::RouteMatch::kExact: route.path_kind = Kind::kExact, route.path = message.exact(); break;
+    case v1::RouteMatch::kPrefix:
+      route.path_kind = Kind::kPrefix;
+      route.path = without_final_slash(message.prefix());
+      break;
+    case v1::RouteMatch::kSegment:
+      route.path_kind = Kind::kSegment;
+      route.path = without_final_slash(message.segment());
+      break;
+    case v1::RouteMatch::kRawPrefix: route.path_kind = Kind::kRawPrefix, route.path = message.raw_prefix(); break;
+    case v1::RouteMatch::kRegex: {
+      auto regex = Regex::compile(
+          message.regex(), message.ignore_case() ? Regex::Case::kIgnore : Regex::Case::kSensitive, &why);
+      if (!regex) {
+        error(check::Kind::kVirtualHost, host_name_, route.name, why);
+        return false;
+      }
+      route.path_kind = Kind::kRegex;
+      route.regex = std::make_shared<const Regex>(std::move(*regex));
+      break;
+    }
+    case v1::RouteMatch::PATH_NOT_SET: break;
+  }
+  for (const std::string& method : message.methods()) {
+    const http::Method known = http::parse_method(method);
+    if (known == http::Method::kOther) {
+      route.other_methods.push_back(method);
+    } else {
+      route.methods.push_back(known);
+    }
+  }
+  const auto add = [&](Predicate::Subject subject, const std::string& name, const v1::TextMatch& text) {
+    auto matcher = matcher_of(text, &why);
+    if (!matcher) {
+      error(check::Kind::kVirtualHost, host_name_, route.name, why);
+      return;
+    }
+    route.predicates.emplace_back(subject, name, std::move(*matcher));
+  };
+  for (const v1::HeaderMatch& match : message.headers()) add(Predicate::Subject::kHeader, match.name(), match.value());
+  for (const v1::HeaderMatch& match : message.query()) add(Predicate::Subject::kQuery, match.name(), match.value());
+  for (const v1::HeaderMatch& match : message.cookies()) add(Predicate::Subject::kCookie, match.name(), match.value());
+  if (message.grpc().has_service()) add(Predicate::Subject::kGrpcService, "", message.grpc().service());
+  if (message.grpc().has_method()) add(Predicate::Subject::kGrpcMethod, "", message.grpc().method());
+  for (const std::string& range : message.source()) {
+    if (auto cidr = Cidr::parse(range)) route.sources.add(*cidr);
+  }
+  return why.empty();
+}
+
+std::shared_ptr<const http::Handler> Build::handler(const v1::Route& message, const v1::RouteTable& table) {
+  const auto refuse = [&](const std::string& why) {
+    error(check::Kind::kVirtualHost, host_name_, message.name(), why);
+    return std::shared_ptr<const http::Handler>();
+  };
+  std::string why;
+  switch (message.action_case()) {
+    case v1::Route::kProxy: return proxy(message.proxy(), table);
+    case v1::Route::kStaticFiles: {
+      const v1::StaticFilesAction& action = message.static_files();
+      handlers::StaticFilesOptions options;
+      options.root.path = action.root();
+      options.index.assign(action.index().begin(), action.index().end());
+      options.autoindex = action.autoindex();
+      options.try_files.assign(action.try_files().begin(), action.try_files().end());
+      options.cache_control = action.cache_control();
+      options.precompressed = action.precompressed() != v1::TOGGLE_OFF;
+      for (const v1::NameValue& type : action.content_types()) {
+        options.content_types.emplace_back(type.name(), type.value());
+      }
+      options.strip_prefix = action.strip_prefix();
+      auto created = handlers::StaticFiles::create(std::move(options), &why);
+      if (!created) return refuse(why);
+      return std::shared_ptr<const http::Handler>(std::move(*created));
+    }
+    case v1::Route::kRespond: {
+      const v1::RespondAction& action = message.respond();
+      handlers::RespondOptions options;
+      options.status = static_cast<uint16_t>(action.status());
+      for (const v1::NameValue& header : action.headers()) options.headers.emplace_back(header.name(), header.value());
+      options.body = action.body();
+      options.expand_body = action.expand_body();
+      auto created = handlers::Respond::create(std::move(options), &why);
+      if (!created) return refuse(why);
+      return std::shared_ptr<const http::Handler>(std::move(*created));
+    }
+    case v1::Route::kRedirect: {
+      auto created = handlers::Redirect::create(static_cast<uint16_t>(message.redirect().status()),
+                                                message.redirect().location(), &why);
+      if (!created) return refuse(why);
+      return std::shared_ptr<const http::Handler>(std::move(*created));
+    }
+    case v1::Route::kEcho: return std::make_shared<const handlers::Echo>();
+    case v1::Route::ACTION_NOT_SET: break;
+  }
+  return refuse("a route needs an action");
+}
+
+std::shared_ptr<const http::Handler> Build::proxy(const v1::ProxyAction& action, const v1::RouteTable& table) {
+  handlers::ProxyOptions options;
+  const auto refuse = [&](const std::string& why) {
+    error(check::Kind::kVirtualHost, host_name_, "proxy", why);
+    return std::shared_ptr<const http::Handler>();
+  };
+  if (!action.choices().empty()) return refuse("choices are not built yet");
+  if (action.has_affinity()) return refuse("session affinity is not built yet");
+  if (action.request_buffering() == v1::TOGGLE_ON) return refuse("request_buffering is not built yet");
+  if (action.response_buffering() == v1::TOGGLE_ON) return refuse("response_buffering is not built yet");
+  if (!action.fallback_upstream().empty()) return refuse("fallback_upstream is not built yet");
+  if (action.auto_http() == v1::TOGGLE_ON) return refuse("auto_http is not built yet");
+  for (const v1::Backend& backend : action.backends()) {
+    if (!backend.filters().empty()) return refuse("filters of a backend are not built yet");
+    options.backends.push_back({.slot = slot_of(backend.upstream()), .weight = backend.weight(), .filters = {}});
+  }
+  const auto pick = [](const google::protobuf::Duration& own, bool has_own, const google::protobuf::Duration& wide,
+                       bool has_wide, std::optional<Duration>& into) {
+    if (has_own) {
+      into = to_duration(own);
+    } else if (has_wide) {
+      into = to_duration(wide);
+    }
+  };
+  const v1::RouteTimeouts& own = action.timeouts();
+  const v1::RouteTimeouts& wide = table.timeouts();
+  pick(own.connect(), own.has_connect(), wide.connect(), wide.has_connect(), options.connect_timeout);
+  pick(own.response(), own.has_response(), wide.response(), wide.has_response(), options.response_timeout);
+  pick(own.send(), own.has_send(), wide.send(), wide.has_send(), options.send_timeout);
+  pick(own.tunnel_idle(), own.has_tunnel_idle(), wide.tunnel_idle(), wide.has_tunnel_idle(), options.tunnel_idle);
+  options.request_timeout = to_duration(own.has_request() ? own.request() : wide.request());
+  if (action.has_retry()) {
+    options.retry = retry_policy_of(action.retry());
+  } else if (table.has_retry()) {
+    options.retry = retry_policy_of(table.retry());
+  }
+  const auto& per_try = own.has_per_try() ? own.per_try() : wide.per_try();
+  if (to_duration(per_try) > Duration(0)) {
+    if (!options.retry) options.retry = upstream::RetryPolicy();
+    options.retry->per_try_timeout = to_duration(per_try);
+  }
+  std::string why;
+  if (!action.host_rewrite().empty()) {
+    auto parsed = http::TextTemplate::parse(action.host_rewrite(), &why);
+    if (!parsed) return refuse(why);
+    options.host = std::move(*parsed);
+  }
+  std::string hash_key = action.balance().hash_key();
+  for (const v1::Upstream& upstream : set_.upstreams()) {
+    if (!hash_key.empty()) break;
+    if (action.backends().size() > 0 && upstream.name() == action.backends(0).upstream()) {
+      hash_key = upstream.balance().hash_key();
+    }
+  }
+  if (!hash_key.empty()) {
+    auto parsed = http::TextTemplate::parse(hash_key, &why);
+    if (!parsed) return refuse(why);
+    options.hash_key = std::move(*parsed);
+  }
+  options.strip_prefix = without_final_slash(action.strip_prefix());
+  options.websocket = action.websocket() != v1::TOGGLE_OFF;
+  options.forwarded = forwarded_of(action.forwarded());
+  return std::make_shared<const handlers::Proxy>(std::move(options));
+}
+
+}  // namespace headgate::snapshot
