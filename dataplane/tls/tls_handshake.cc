@@ -127,6 +127,8 @@ void TlsStream::step() {
       client_->settings().alternative_names.empty()) {
     state_ = State::kFailed;
     failure_ = "no name to verify the certificate against";
+    below_->unwatch();
+    below_->shutdown_write();
     handshake_observer_->on_handshake_failed(
         Error{.code = Errc::kTls, .origin = Origin::kUpstream, .detail = "no name to verify"});
     return;

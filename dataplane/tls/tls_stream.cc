@@ -154,6 +154,10 @@ Result<IoResult> TlsStream::read(std::span<char> into) {
     starved_ = false;
     size_t count = 0;
     const int done = SSL_read_ex(ssl_.get(), into.data() + filled, into.size() - filled, &count);
+    if (flooded_) {
+      why = SSL_ERROR_SSL;
+      break;
+    }
     if (done == 1) {
       filled += count;
       // Nothing decrypted or received is left, and the socket has nothing: asking again would only cost.
@@ -162,14 +166,12 @@ Result<IoResult> TlsStream::read(std::span<char> into) {
     }
     why = SSL_get_error(ssl_.get(), done);
     // A control message was dealt with, and there may be more behind it.
-    if (why == SSL_ERROR_WANT_READ && !starved_ && !flooded_) continue;
-    break;
+    if (why != SSL_ERROR_WANT_READ || starved_) break;
   }
   pending_ = !starved_ && SSL_has_pending(ssl_.get()) != 0;
   // Answers to control messages: acknowledged key updates, warnings.
   if (!out_.empty() && !blocked_) later_.schedule();
-  const bool ended = why != SSL_ERROR_NONE && !(why == SSL_ERROR_WANT_READ && !flooded_);
-  if (ended) {
+  if (why != SSL_ERROR_NONE && why != SSL_ERROR_WANT_READ) {
     auto result = read_failed(why);
     if (filled == 0) return result;
     pending_ = true;  // the end is told by the next call
@@ -291,13 +293,9 @@ void TlsStream::absorb_control_messages() {
     ERR_clear_error();
     starved_ = false;
     const int done = SSL_peek_ex(ssl_.get(), &byte, 1, &count);
-    if (done == 1) break;
-    const int why = SSL_get_error(ssl_.get(), done);
-    if (why == SSL_ERROR_WANT_READ && !flooded_) {
-      if (starved_) break;
-      continue;
-    }
-    (void)read_failed(why);
+    const int why = flooded_ ? SSL_ERROR_SSL : done == 1 ? SSL_ERROR_NONE : SSL_get_error(ssl_.get(), done);
+    if (why == SSL_ERROR_WANT_READ && !starved_) continue;
+    if (why != SSL_ERROR_NONE && why != SSL_ERROR_WANT_READ) (void)read_failed(why);
     break;
   }
   pending_ = count > 0 || (!starved_ && SSL_has_pending(ssl_.get()) != 0);

@@ -58,15 +58,16 @@ class TlsStream final : public net::ByteStream, public Pooled<TlsStream>, privat
   Result<net::IoResult> read(std::span<char> into) override;
   Result<net::IoResult> write(std::span<const iovec> from) override;
   // Encrypts now, sends with the next write() or at the end of the turn.
-  Result<net::IoResult> write_more(std::span<const iovec> from);
+  Result<net::IoResult> write_more(std::span<const iovec> from) override;
   // close_notify, then FIN when it has gone out.
   void shutdown_write() override;
   // close_notify as far as the socket takes it at once.
-  void say_goodbye();
+  void say_goodbye() override;
   void watch(net::Interest interest, net::StreamObserver& observer) override;
   void unwatch() override;
   void reset_on_close() override { below_->reset_on_close(); }
   [[nodiscard]] bool readable_hint() const override;
+  [[nodiscard]] bool hung_up() const override { return below_->hung_up(); }
   [[nodiscard]] size_t unsent() const override { return out_.size(); }
   [[nodiscard]] const ConnectionFacts& facts() const override { return facts_; }
   void set_remote(const SocketAddress& remote) override;
