@@ -28,6 +28,7 @@ struct Remembered {
 
 class Builder::Parts {
  public:
+  EndpointResolver resolver;
   uint64_t version = 0;
   std::unordered_map<std::string, uint32_t> slots;  // of Upstreams, stable by name
   std::vector<uint32_t> free_slots;
