@@ -11,9 +11,8 @@ class AdminServer::Connection final : public event::Disposable,
  public:
   Connection(AdminServer& server, std::unique_ptr<net::ByteStream> stream)
       : server_(server),
-        http_(std::make_unique<http1::ServerConnection>(server.context_, std::move(stream), server.limits_, server,
-                                                        static_cast<http1::ServerConnectionOwner&>(*this),
-                                                        http::Scheme::kHttp)) {}
+        http_(new http1::ServerConnection(server.context_, std::move(stream), server.limits_, server, *this,
+                                          http::Scheme::kHttp)) {}
   void start() { http_->start(); }
   void close() { http_->close_now(); }
 
@@ -60,7 +59,7 @@ AdminServer::~AdminServer() {
 
 Result<void> AdminServer::start(UniqueFd fd, const SocketAddress& address) {
   address_ = address;
-  acceptor_ = std::make_unique<net::Acceptor>(loop_, std::move(fd), *this);
+  acceptor_.reset(new net::Acceptor(loop_, std::move(fd), *this));
   return acceptor_->start();
 }
 

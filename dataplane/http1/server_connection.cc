@@ -36,7 +36,7 @@ ServerConnection::ServerConnection(WorkerContext& worker, std::unique_ptr<net::B
       sink_(sink),
       owner_(owner),
       timer_(worker.loop.timers(), event::Timer::call<&ServerConnection::on_deadline>, this),
-      resume_later_(worker.loop, event::Timer::call<&ServerConnection::resume_reading>, this),
+      resume_later_(worker.loop, event::Timer::call<&ServerConnection::resume_later>, this),
       scheme_(scheme) {}
 
 ServerConnection::~ServerConnection() {
@@ -87,7 +87,11 @@ void ServerConnection::on_stream_ready(bool readable, bool writable) {
   }
 }
 
-void ServerConnection::resume_reading() { on_stream_ready(true, true); }
+// The next turn: what the budget of the last one held back goes on.
+void ServerConnection::resume_later() {
+  if (response_body_ != nullptr && file_left_ == 0) pump();
+  if (state_ != State::kClosed) on_stream_ready(true, true);
+}
 
 bool ServerConnection::over_budget(size_t bytes) {
   const uint64_t turn = worker_.loop.turns();

@@ -128,7 +128,7 @@ class ServerConnection final : public event::Disposable,
   void on_deadline();
   void expect_within(Duration from_now);
   void watch();
-  void resume_reading();
+  void resume_later();
   [[nodiscard]] bool over_budget(size_t bytes);
   [[nodiscard]] bool body_complete() const { return request_body_ == nullptr || request_body_->complete(); }
   [[nodiscard]] bool body_waiting() const { return request_body_ != nullptr && request_body_->waiting(); }
