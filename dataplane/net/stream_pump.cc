@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "dataplane/base/counters.h"
 #include "dataplane/net/socket_stream.h"
@@ -53,15 +52,9 @@ StreamPump::~StreamPump() {
   for (Side& side : sides_) side.stream->unwatch();
 }
 
-void StreamPump::start(std::string_view preface) {
+void StreamPump::start() {
   last_activity_ = worker_.loop.now();
   if (options_.idle_timeout > Duration(0)) idle_.arm(options_.idle_timeout);
-  if (!preface.empty()) {
-    Direction& up = directions_[0];
-    up.block = BlockRef(Block::allocate(std::max(preface.size(), up.chunk)));
-    std::memcpy(up.block->data(), preface.data(), preface.size());
-    up.end = preface.size();
-  }
   for (Side& side : sides_) side.stream->watch(Interest::kBoth, side);
   more_.schedule();  // what has arrived already makes no edge
 }

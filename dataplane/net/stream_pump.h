@@ -12,7 +12,6 @@
 
 #include <array>
 #include <memory>
-#include <string_view>
 
 #include "dataplane/base/buffer.h"
 #include "dataplane/event/worker_context.h"
@@ -40,17 +39,14 @@ struct PumpOptions {
   bool splice = true;
 };
 
-class StreamPump final {
+class StreamPump final : public event::Disposable {
  public:
   // `down` is the client's side.
   StreamPump(WorkerContext& worker, std::unique_ptr<ByteStream> down, std::unique_ptr<ByteStream> up,
              const PumpOptions& options, PumpObserver& observer);
-  ~StreamPump();
-  StreamPump(const StreamPump&) = delete;
-  StreamPump& operator=(const StreamPump&) = delete;
+  ~StreamPump() override;
 
-  // `preface` (a PROXY header, up to 16 KiB) goes to `up` before the first byte of the client.
-  void start(std::string_view preface = {});
+  void start();
   // Both sides are closed then, whatever still moves.
   void end_at(MonotonicTime deadline) { deadline_.arm_at(deadline); }
 
