@@ -178,7 +178,9 @@ SocketAddress PayloadReader::address() {
   std::memcpy(&storage, bytes.data(), bytes.size());
   SocketAddress value =
       SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), static_cast<socklen_t>(bytes.size()));
-  const bool known = value.is_ip() || (value.is_unix() && !value.path().empty());
+  // A path longer than the kernel's structure would not fit where it is used.
+  const bool known = value.is_ip() || (value.is_unix() && !value.path().empty() &&
+                                       value.path().size() < sizeof(sockaddr_un::sun_path));
   if (!known) reader_.fail();
   return value;
 }

@@ -4,6 +4,7 @@
 #include "dataplane/base/text.h"
 #include "dataplane/handlers/file_response.h"
 #include "dataplane/http/exchange.h"
+#include "dataplane/http/field_text.h"
 #include "dataplane/http/status.h"
 #include "dataplane/http/uri.h"
 
@@ -12,10 +13,6 @@ namespace {
 
 constexpr std::string_view kAllow = "GET, HEAD, OPTIONS";
 constexpr std::string_view kUri = "$uri";
-
-// What an address line may show as it is besides unreserved characters: already encoded or a delimiter of a path.
-constexpr std::string_view kPathKeep = "%/:@!$&'()*+,;=";
-constexpr std::string_view kQueryKeep = "%/:@!$&'()*+,;=?";
 
 std::string_view without_leading_slashes(std::string_view path) {
   while (path.starts_with('/')) path.remove_prefix(1);
@@ -208,9 +205,9 @@ class StaticFiles::Lookup {
   void redirect_to_folder() {
     const http::RequestHead& request = exchange_.request();
     Arena& arena = exchange_.arena();
-    const std::string_view path = http::encode_path(without_leading_slashes(request.path), kPathKeep, arena);
+    const std::string_view path = http::encode_target_path(without_leading_slashes(request.path), arena);
     const std::string_view query =
-        request.has_query ? arena.concat("?", http::encode_path(request.query, kQueryKeep, arena)) : "";
+        request.has_query ? arena.concat("?", http::encode_target_query(request.query, arena)) : "";
     exchange_.response().headers.set(http::FieldId::kLocation, arena.concat("/", path, "/", query));
     exchange_.respond_text(301, "text/plain", "Moved Permanently\n");
   }

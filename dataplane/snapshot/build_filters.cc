@@ -1,7 +1,10 @@
 #include "dataplane/filters/body_limit.h"
 #include "dataplane/filters/compress.h"
+#include "dataplane/filters/cors.h"
 #include "dataplane/filters/headers.h"
 #include "dataplane/filters/ip_access.h"
+#include "dataplane/filters/redirect.h"
+#include "dataplane/filters/rewrite.h"
 #include "dataplane/snapshot/build_parts.h"
 
 namespace headgate::snapshot {
@@ -54,12 +57,84 @@ std::vector<std::pair<std::string, std::string>> pairs_of(
   return pairs;
 }
 
+filters::PathRewriteOptions path_rewrite_of(const v1::PathRewrite& message, const std::string& matched_prefix) {
+  filters::PathRewriteOptions options;
+  switch (message.how_case()) {
+    case v1::PathRewrite::kFull:
+      options.kind = filters::PathRewriteOptions::Kind::kFull;
+      options.text = message.full();
+      break;
+    case v1::PathRewrite::kPrefix:
+      options.kind = filters::PathRewriteOptions::Kind::kPrefix;
+      options.text = message.prefix();
+      options.matched_prefix = matched_prefix;
+      break;
+    case v1::PathRewrite::kRegex:
+      options.kind = filters::PathRewriteOptions::Kind::kRegex;
+      options.pattern = message.regex().pattern();
+      options.text = message.regex().replacement();
+      break;
+    case v1::PathRewrite::HOW_NOT_SET: break;
+  }
+  return options;
+}
+
+Result<std::unique_ptr<filters::Cors>> cors_of(const v1::Cors& message, std::string* why) {
+  filters::CorsOptions options;
+  for (const v1::TextMatch& origin : message.allow_origins()) {
+    filters::OriginMatch match;
+    match.ignore_case = true;
+    switch (origin.how_case()) {
+      case v1::TextMatch::kExact:
+        match.text = origin.exact();
+        if (match.text.find('*') != std::string::npos) match.kind = filters::OriginMatch::Kind::kWildcard;
+        break;
+      case v1::TextMatch::kPrefix:
+        match.kind = filters::OriginMatch::Kind::kPrefix;
+        match.text = origin.prefix();
+        break;
+      case v1::TextMatch::kSuffix:
+        match.kind = filters::OriginMatch::Kind::kSuffix;
+        match.text = origin.suffix();
+        break;
+      case v1::TextMatch::kRegex: {
+        auto regex = Regex::compile(origin.regex(), Regex::Case::kIgnore, why);
+        if (!regex) return regex.error();
+        match.kind = filters::OriginMatch::Kind::kRegex;
+        match.text = origin.regex();
+        match.regex = std::move(*regex);
+        break;
+      }
+      case v1::TextMatch::kPresent:
+      case v1::TextMatch::HOW_NOT_SET:
+        match.kind = filters::OriginMatch::Kind::kWildcard;
+        match.text = "*";
+        break;
+    }
+    options.allow_origins.push_back(std::move(match));
+  }
+  const auto copy = [](const auto& from, std::vector<std::string>& into) {
+    if (!from.empty()) into.assign(from.begin(), from.end());
+  };
+  copy(message.allow_methods(), options.allow_methods);
+  copy(message.allow_headers(), options.allow_headers);
+  copy(message.expose_headers(), options.expose_headers);
+  options.allow_credentials = message.allow_credentials();
+  if (message.has_max_age()) options.max_age_s = static_cast<uint32_t>(message.max_age().seconds());
+  options.allow_any_literal = message.allow_any_literal();
+  return std::make_unique<filters::Cors>(std::move(options));
+}
+
 }  // namespace
 
 void Build::add_filters(const google::protobuf::RepeatedPtrField<v1::HttpFilter>& messages, std::string_view where,
-                        std::vector<PhasedFilter>& into) {
+                        std::vector<PhasedFilter>& into, HeadChanges* changes) {
   for (const v1::HttpFilter& message : messages) {
     if (auto built = filter(message)) {
+      if (changes != nullptr && message.has_request_headers()) {
+        changes->push_back(std::dynamic_pointer_cast<const http::HeadChange>(std::move(built)));
+        continue;
+      }
       into.push_back({phase_of(message), std::move(built)});
     } else if (!failed()) {
       error(check::Kind::kVirtualHost, host_name_, where, "a filter that is not built in yet");
@@ -100,17 +175,40 @@ std::shared_ptr<const http::Filter> Build::filter(const v1::HttpFilter& message)
     case v1::HttpFilter::kResponseHeaders: {
       const bool request = message.has_request_headers();
       const v1::HeaderMods& mods = request ? message.request_headers() : message.response_headers();
-      filters::HeaderMods options;
+      filters::HeaderOptions options;
       options.set = pairs_of(mods.set());
       options.add = pairs_of(mods.add());
       options.set_if_absent = pairs_of(mods.set_if_absent());
       options.remove.assign(mods.remove().begin(), mods.remove().end());
-      return keep(request ? filters::Headers::for_request(options, &why) : filters::Headers::for_response(options, &why));
+      return keep(filters::Headers::create(
+          request ? filters::Headers::Side::kRequest : filters::Headers::Side::kResponse, options, &why));
     }
-    case v1::HttpFilter::kRewrite:
-    case v1::HttpFilter::kRedirect:
-    case v1::HttpFilter::kCors:
-    case v1::HttpFilter::kTlsRedirect:
+    case v1::HttpFilter::kRewrite: {
+      filters::RewriteOptions options;
+      options.path = path_rewrite_of(message.rewrite(), matched_prefix_);
+      options.host = message.rewrite().host();
+      return keep(filters::Rewrite::create(std::move(options), &why));
+    }
+    case v1::HttpFilter::kRedirect: {
+      const v1::RedirectFilter& redirect = message.redirect();
+      filters::RedirectFilterOptions options;
+      if (redirect.has_status()) options.status = static_cast<uint16_t>(redirect.status());
+      options.location = redirect.location();
+      options.scheme = redirect.scheme();
+      options.host = redirect.host();
+      options.port = static_cast<uint16_t>(redirect.port());
+      if (redirect.has_path()) options.path = path_rewrite_of(redirect.path(), matched_prefix_);
+      options.only_path = redirect.only_path();
+      return keep(filters::RedirectFilter::create(std::move(options), &why));
+    }
+    case v1::HttpFilter::kTlsRedirect: {
+      filters::TlsRedirectOptions options;
+      if (message.tls_redirect().has_status()) options.status = static_cast<uint16_t>(message.tls_redirect().status());
+      if (message.tls_redirect().port() != 0) options.port = static_cast<uint16_t>(message.tls_redirect().port());
+      options.trust_forwarded = message.tls_redirect().trust_forwarded();
+      return std::make_shared<const filters::TlsRedirect>(options);
+    }
+    case v1::HttpFilter::kCors: return keep(cors_of(message.cors(), &why));
     case v1::HttpFilter::kBasicAuth:
     case v1::HttpFilter::kRateLimit:
     case v1::HttpFilter::kMirror:

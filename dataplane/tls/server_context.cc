@@ -124,7 +124,9 @@ int on_ticket(SSL* ssl, unsigned char* id, unsigned char* iv, EVP_CIPHER_CTX* ci
   }
   if (EVP_CipherInit_ex(cipher, ticket_cipher(), nullptr, key->cipher_key().data(), iv, encrypt) != 1) return -1;
   if (!set_mac_key(mac, *key)) return -1;
-  return encrypt == 1 || key->encrypts_at(now) ? 1 : 2;
+  if (encrypt == 1) return 1;
+  // RFC 8446 C.4: a TLS 1.3 ticket is for one use, so each resumption brings the next.
+  return key->encrypts_at(now) && SSL_version(ssl) < TLS1_3_VERSION ? 1 : 2;
 }
 
 int judge_later(int, X509_STORE_CTX*) { return 1; }

@@ -234,11 +234,11 @@ class WebSocketBackend:
         self.loop = asyncio.new_event_loop()
         started = threading.Event()
 
-        async def handle(connection, path="/"):
+        async def handle(connection):
             self.count += 1
             self.total += 1
             try:
-                if path.startswith("/greet"):
+                if connection.path.startswith("/greet"):
                     await connection.send(f"hello from {self.name}")
                 async for message in connection:
                     await connection.send(message)

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "dataplane/tls/context.h"
 #include "tests/dataplane/upstream/loopback_server.h"
 #include "tests/dataplane/upstream/upstream_builder.h"
 
@@ -234,20 +235,10 @@ class FakeTls final : public ProbeExtensions {
   event::Loop& loop_;
 };
 
-}  // namespace
-}  // namespace headgate::upstream
-
-namespace headgate::tls {
-struct ClientContextSettings {};
-}  // namespace headgate::tls
-
-namespace headgate::upstream {
-namespace {
-
 TEST(Health, TlsByTheInjectedFactory) {
   LoopbackServer server(kOk);
   const auto with_tls = [](UpstreamSettings& settings) {
-    settings.tls = std::make_shared<tls::ClientContextSettings>();
+    settings.tls = std::make_shared<tls::ClientSettings>();
     settings.health_check->unhealthy = 1;
   };
   {
