@@ -28,6 +28,7 @@ class ListNode {
   friend class IntrusiveList;
 
   void link_before(ListNode& position) {
+    if (&position == this) return;  // the first element is put in front
     unlink();
     previous_ = position.previous_;
     next_ = &position;

@@ -138,7 +138,8 @@ class ConnectionPermit {
   bool by_address_ = false;
 };
 
-// How much is allowed: `burst` at once, refilled evenly. Unit of time: 1/16 microsecond.
+// How much is allowed: `burst` at once, refilled evenly. Unit of time: 1/16 microsecond. An empty bucket is full again
+// after at most 76 hours: a burst that would take longer is cut.
 struct RateLimit {
   uint64_t interval = 0;  // between two when the burst is used up
   uint64_t window = 0;    // interval * burst

@@ -24,7 +24,7 @@ struct HeaderOptions {
   std::vector<std::string> remove;
 };
 
-class Headers final : public http::Filter {
+class Headers final : public http::Filter, public http::HeadChange {
  public:
   enum class Side : uint8_t { kRequest, kResponse };
 
@@ -32,6 +32,7 @@ class Headers final : public http::Filter {
   static Result<std::unique_ptr<Headers>> create(Side side, const HeaderOptions& options, std::string* why = nullptr);
 
   http::FilterRun* start(http::Exchange& exchange, WorkerContext& worker) const override;
+  void change(http::Exchange& exchange, http::HeaderMap& outgoing) const override { apply(exchange, outgoing); }
 
  private:
   enum class Action : uint8_t { kSet, kAdd, kSetIfAbsent };

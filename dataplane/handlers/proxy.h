@@ -44,6 +44,7 @@ struct ProxyOptions {
   bool websocket = true;
   bool request_buffering = false;
   http::ForwardedPolicy forwarded;
+  std::vector<std::shared_ptr<const http::HeadChange>> head_changes;  // in this order, last of all
 };
 
 class Proxy final : public http::Handler {

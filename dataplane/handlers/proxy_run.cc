@@ -80,6 +80,8 @@ void ProxyRun::prepare_head() {
   }
   if (!head_.authority.empty()) head_.headers.set(FieldId::kHost, head_.authority);
   http::write_forwarded(exchange_, options.forwarded, head_.headers);
+  for (const auto& change : options.head_changes) change->change(exchange_, head_.headers);
+  if (head_.headers.has(FieldId::kHost)) head_.authority = head_.headers.get(FieldId::kHost);
 }
 
 const upstream::RetryPolicy& ProxyRun::policy() const {

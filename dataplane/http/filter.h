@@ -36,4 +36,11 @@ class Filter {
   virtual FilterRun* start(Exchange& exchange, WorkerContext& worker) const = 0;
 };
 
+// Changes the head that goes upstream, behind everything else (forwarded fields included): what the user sets stays.
+class HeadChange {
+ public:
+  virtual ~HeadChange() = default;
+  virtual void change(Exchange& exchange, HeaderMap& outgoing) const = 0;
+};
+
 }  // namespace headgate::http

@@ -127,7 +127,11 @@ void ClientConnection::on_stream_ready(bool readable, bool writable) {
   }
 }
 
-void ClientConnection::resume() { on_stream_ready(true, true); }
+// The next turn: what the budget of the last one held back goes on.
+void ClientConnection::resume() {
+  if (request_body_ != nullptr) pump();
+  if (state_ != State::kClosed) on_stream_ready(true, true);
+}
 
 bool ClientConnection::over_budget(size_t bytes) {
   const uint64_t turn = worker_.loop.turns();

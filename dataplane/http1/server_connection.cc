@@ -36,7 +36,7 @@ ServerConnection::ServerConnection(WorkerContext& worker, std::unique_ptr<net::B
       sink_(sink),
       owner_(owner),
       timer_(worker.loop.timers(), event::Timer::call<&ServerConnection::on_deadline>, this),
-      resume_later_(worker.loop, event::Timer::call<&ServerConnection::resume_reading>, this),
+      resume_later_(worker.loop, event::Timer::call<&ServerConnection::resume_later>, this),
       scheme_(scheme) {}
 
 ServerConnection::~ServerConnection() {
@@ -77,6 +77,8 @@ void ServerConnection::on_stream_ready(bool readable, bool writable) {
         request_body_->resume();
       } else if (stream_->hung_up()) {
         close();
+      } else if (state_ == State::kExchange && body_complete() && !has_unread()) {
+        (void)read_more();  // a pipelined request, or the client has left
       }
       break;
     case State::kClosing:
@@ -87,7 +89,11 @@ void ServerConnection::on_stream_ready(bool readable, bool writable) {
   }
 }
 
-void ServerConnection::resume_reading() { on_stream_ready(true, true); }
+// The next turn: what the budget of the last one held back goes on.
+void ServerConnection::resume_later() {
+  if (response_body_ != nullptr && file_left_ == 0) pump();
+  if (state_ != State::kClosed) on_stream_ready(true, true);
+}
 
 bool ServerConnection::over_budget(size_t bytes) {
   const uint64_t turn = worker_.loop.turns();
@@ -212,6 +218,8 @@ bool ServerConnection::read_more() {
       keep_alive_ = false;
       if (body_waiting()) {
         request_body_->break_off({.code = Errc::kClosed, .origin = Origin::kDownstream, .detail = "body cut short"});
+      } else if (body_complete() && !exchange_->head_sent()) {
+        close();  // as nginx: who has closed does not wait for an answer, and the upstream may stop working on it
       }
       break;
     case State::kIdle:
@@ -282,6 +290,7 @@ void ServerConnection::take_request() {
   response_body_ = nullptr;
   response_done_ = false;
   response_started_ = false;
+  response_on_wire_ = false;
   pulling_ = false;
   if (framing.kind != Framing::kNone) {
     request_body_ = exchange_->arena().make<RequestBody>(*this, framing.kind, framing.length);
@@ -510,8 +519,18 @@ http::BodySource& ServerConnection::start_tunnel(http::Exchange& exchange, http:
   return from_client;
 }
 
-void ServerConnection::abort(http::Exchange&, const Error&) {
+void ServerConnection::abort(http::Exchange&, const Error& error) {
   if (state_ == State::kClosed) return;
+  if (!response_on_wire_ && state_ == State::kExchange && error.origin == Origin::kDownstream) {
+    // Nothing of the answer has left yet: the client can still be told what was wrong with its request.
+    output_.clear();
+    if (http::BodySource* body = std::exchange(response_body_, nullptr)) body->cancel();
+    let_go_of_body();
+    exchange_->response().status = http::answer_for(error).status;
+    exchange_->end();
+    refuse(error);
+    return;
+  }
   // Length and chunks show that something is missing; without them only a reset does.
   if (response_framing_ == Framing::kUntilClose && state_ != State::kTunnel) stream_->reset_on_close();
   if (!output_.empty()) (void)output_.flush(*stream_).has_value();
@@ -533,6 +552,12 @@ void ServerConnection::pump() {
     if (!more) break;
   }
   pumping_ = false;
+  // finish_exchange() left the next request for us: it must not start inside the pump of the one before.
+  if (state_ == State::kIdle) next_request();
+}
+
+void ServerConnection::next_request() {
+  if (!processing_ && !pumping_ && (has_unread() || stream_->readable_hint())) process_input();
 }
 
 void ServerConnection::on_chunk(Buffer chunk) {
@@ -594,10 +619,12 @@ void ServerConnection::on_error(const Error& error) {
 
 void ServerConnection::flush() {
   if (!output_.empty()) {
+    const size_t before = output_.bytes();
     if (auto flushed = output_.flush(*stream_); !flushed) {
       close();
       return;
     }
+    if (response_started_ && output_.bytes() < before) response_on_wire_ = true;
     if (!output_.empty()) {
       if (deadline_ == MonotonicTime::max()) expect_within(limits_.send_timeout);
       return;
@@ -671,7 +698,7 @@ void ServerConnection::finish_exchange() {
   state_ = State::kIdle;
   expect_within(draining_ ? kDrainQuiet : Duration(limits_.idle_timeout));
   if (!has_unread()) release_input();
-  if (!processing_ && (has_unread() || stream_->readable_hint())) process_input();
+  next_request();
 }
 
 void ServerConnection::let_go_of_body() {

@@ -123,12 +123,13 @@ class ServerConnection final : public event::Disposable,
   void write_head(const http::ResponseHead& head, const HeadOptions& options);
   void after_response();
   void finish_exchange();
+  void next_request();
   void close_gracefully();
   void close();
   void on_deadline();
   void expect_within(Duration from_now);
   void watch();
-  void resume_reading();
+  void resume_later();
   [[nodiscard]] bool over_budget(size_t bytes);
   [[nodiscard]] bool body_complete() const { return request_body_ == nullptr || request_body_->complete(); }
   [[nodiscard]] bool body_waiting() const { return request_body_ != nullptr && request_body_->waiting(); }
@@ -164,6 +165,7 @@ class ServerConnection final : public event::Disposable,
   bool pumping_ = false;        // pump() is on the stack
   bool response_done_ = false;  // the body has ended, its last bytes may still be queued
   bool response_started_ = false;
+  bool response_on_wire_ = false;  // the kernel has some of it
   bool first_chunk_ = true;     // kChunked: no chunk was written yet
   bool processing_ = false;     // process_input() is on the stack
   bool client_eof_ = false;

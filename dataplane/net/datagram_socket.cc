@@ -1,7 +1,5 @@
 #include "dataplane/net/datagram_socket.h"
 
-#include <netinet/udp.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -9,61 +7,19 @@
 #include <memory>
 
 #include "dataplane/base/counters.h"
+#include "dataplane/net/datagram_batch.h"
 #include "dataplane/net/socket.h"
-
-#ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#endif
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
 
 namespace headgate::net {
 namespace {
 
-// What the kernel takes in one segmented send.
-constexpr size_t kMaxSegments = 64;
-constexpr size_t kMaxSegmentedBytes = 65000;
-// Larger datagrams would be fragmented, and the kernel refuses to segment into those.
-constexpr size_t kMaxSegmentSize = 1400;
-
-constexpr size_t kControlBytes = CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(int));
-
-// Room for one recvmmsg(2), shared by all sockets of a thread: what is in it is used up before the next call. Untouched
-// pages cost nothing. The stride keeps the starts of the slots apart in the caches.
-struct ReceiveBatch {
-  static constexpr size_t kStride = 65536 + 192;
-  static constexpr size_t kDatagrams = 256;
-
-  ReceiveBatch() : bytes(new char[kStride * DatagramSocket::kBatch]) {
-    for (size_t i = 0; i < DatagramSocket::kBatch; ++i) {
-      pieces[i] = {bytes.get() + i * kStride, DatagramSocket::kMaxPayload + 1};
-      messages[i].msg_hdr.msg_iov = &pieces[i];
-      messages[i].msg_hdr.msg_iovlen = 1;
-    }
-  }
-  std::unique_ptr<char[]> bytes;
-  std::array<mmsghdr, DatagramSocket::kBatch> messages{};
-  std::array<iovec, DatagramSocket::kBatch> pieces{};
-  std::array<DatagramPeer, DatagramSocket::kBatch> peers;
-  struct alignas(cmsghdr) Control {
-    std::array<char, kControlBytes> bytes;
-  };
-  std::array<Control, DatagramSocket::kBatch> controls{};
-  std::array<Datagram, kDatagrams> datagrams;
-};
-
 struct SendBatch {
   std::array<mmsghdr, DatagramSocket::kBatch> messages{};
   std::array<iovec, DatagramSocket::kBatch> pieces{};
-  std::array<ReceiveBatch::Control, DatagramSocket::kBatch> controls{};
+  std::array<DatagramControl, DatagramSocket::kBatch> controls{};
   std::array<uint16_t, DatagramSocket::kBatch> segments{};
 };
 
-ReceiveBatch& receive_scratch() {
-  thread_local const std::unique_ptr<ReceiveBatch> batch = std::make_unique<ReceiveBatch>();
-  return *batch;
-}
 SendBatch& send_scratch() {
   thread_local const std::unique_ptr<SendBatch> batch = std::make_unique<SendBatch>();
   return *batch;
@@ -91,19 +47,7 @@ void read_control(msghdr& message, DatagramLocal& local, size_t& segment) {
   }
 }
 
-// Writes one control part and returns the bytes used so far.
-template <typename T>
-size_t add_control(std::array<char, kControlBytes>& bytes, size_t used, int level, int type, const T& value) {
-  cmsghdr header{};
-  header.cmsg_level = level;
-  header.cmsg_type = type;
-  header.cmsg_len = CMSG_LEN(sizeof(T));
-  std::memcpy(bytes.data() + used, &header, sizeof(header));
-  std::memcpy(bytes.data() + used + CMSG_LEN(0), &value, sizeof(T));
-  return used + CMSG_SPACE(sizeof(T));
-}
-
-size_t write_local(std::array<char, kControlBytes>& bytes, const DatagramLocal& local, const DatagramPeer& peer) {
+size_t write_local(DatagramControl& bytes, const DatagramLocal& local, const DatagramPeer& peer) {
   if (peer.raw()->sa_family == AF_INET) {
     in_pktinfo from{};
     from.ipi_spec_dst.s_addr = htonl(local.address.v4_host_order());
@@ -159,9 +103,7 @@ Result<void> DatagramSocket::start(DatagramRun& run) {
         return system_error("asking for the destination address of datagrams");
       }
     }
-    int segment = 0;
-    socklen_t size = sizeof(segment);
-    segments_ = ::getsockopt(fd_.get(), SOL_UDP, UDP_SEGMENT, &segment, &size) == 0;
+    segments_ = probe_segments(fd_.get());
   }
   return watch_.start(worker_.loop, fd_.get(), *this);
 }
@@ -196,14 +138,7 @@ void DatagramSocket::receive() {
 
 size_t DatagramSocket::receive_batch() {
   ReceiveBatch& batch = receive_scratch();
-  for (size_t i = 0; i < kBatch; ++i) {
-    msghdr& message = batch.messages[i].msg_hdr;
-    message.msg_name = batch.peers[i].raw();
-    message.msg_namelen = DatagramPeer::kCapacity;
-    message.msg_control = batch.controls[i].bytes.data();
-    message.msg_controllen = local_.is_ip() ? kControlBytes : 0;
-    message.msg_flags = 0;
-  }
+  batch.prepare(kBatch, true, local_.is_ip());
   int received = 0;
   do {
     received = ::recvmmsg(fd_.get(), batch.messages.data(), kBatch, MSG_DONTWAIT, nullptr);
@@ -336,11 +271,11 @@ size_t DatagramSocket::send_batch() {
     message.msg_namelen = first.peer.length();
     message.msg_iov = &batch.pieces[messages];
     message.msg_iovlen = 1;
-    auto& control = batch.controls[messages].bytes;
+    DatagramControl& control = batch.controls[messages];
     size_t used = 0;
     if (wants_local_ && !first.local.address.is_any()) used = write_local(control, first.local, first.peer);
     if (segments > 1) used = add_control(control, used, SOL_UDP, UDP_SEGMENT, static_cast<uint16_t>(first.size));
-    message.msg_control = used > 0 ? control.data() : nullptr;
+    message.msg_control = used > 0 ? control.bytes.data() : nullptr;
     message.msg_controllen = used;
     batch.segments[messages] = static_cast<uint16_t>(segments);
     at += segments;

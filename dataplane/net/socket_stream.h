@@ -33,7 +33,8 @@ class SocketStream final : public ByteStream, public Pooled<SocketStream>, priva
   [[nodiscard]] const ConnectionFacts& facts() const override { return facts_; }
   void set_remote(const SocketAddress& remote) override { facts_.remote = remote; }
 
-  // For splice(2) by others: what was moved past us, and that the kernel said EAGAIN.
+  // For splice(2) by others: could a write succeed, and that the kernel said EAGAIN.
+  [[nodiscard]] bool writable_hint() const { return (ready_ & event::kWritable) != 0; }
   void note_not_readable();
   void note_not_writable();
 

@@ -43,7 +43,10 @@ class DatagramRun {
  public:
   virtual ~DatagramRun() = default;
   virtual void on_datagrams(std::span<Datagram> batch) = 0;
+  // Takes nothing new (another process reads the socket now); what is under way ends by `deadline`.
   virtual void drain(MonotonicTime deadline) = 0;
+  // Nothing is under way: may be destroyed without loss.
+  [[nodiscard]] virtual bool empty() const { return true; }
 };
 
 class DatagramHandler {

@@ -6,7 +6,7 @@
 
 namespace headgate::snapshot {
 
-Builder::Builder() : parts_(std::make_unique<Parts>()) {}
+Builder::Builder(EndpointResolver resolver) : parts_(std::make_unique<Parts>()) { parts_->resolver = std::move(resolver); }
 Builder::~Builder() = default;
 
 BuildOutcome Builder::build(const config::v1::ResourceSet& set) { return Build(*parts_, set).run(); }

@@ -5,6 +5,7 @@
 // Thread: control.   Owner: control::Supervisor, embed::Server.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,9 +23,14 @@ struct BuildOutcome {
   std::vector<check::Problem> problems;       // warnings too
 };
 
+// The endpoints of an Upstream as they are now, given those configured: host names are replaced by their addresses.
+using EndpointResolver =
+    std::function<std::vector<upstream::Endpoint>(const std::string& upstream, std::vector<upstream::Endpoint>)>;
+
 class Builder {
  public:
-  Builder();
+  // `resolver` is asked for Upstreams that have host names; empty: those stay unresolved.
+  explicit Builder(EndpointResolver resolver = {});
   ~Builder();
 
   // `set` is normalized and has passed proto/check. Every problem is reported, not the first.

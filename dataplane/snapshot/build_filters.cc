@@ -128,9 +128,13 @@ Result<std::unique_ptr<filters::Cors>> cors_of(const v1::Cors& message, std::str
 }  // namespace
 
 void Build::add_filters(const google::protobuf::RepeatedPtrField<v1::HttpFilter>& messages, std::string_view where,
-                        std::vector<PhasedFilter>& into) {
+                        std::vector<PhasedFilter>& into, HeadChanges* changes) {
   for (const v1::HttpFilter& message : messages) {
     if (auto built = filter(message)) {
+      if (changes != nullptr && message.has_request_headers()) {
+        changes->push_back(std::dynamic_pointer_cast<const http::HeadChange>(std::move(built)));
+        continue;
+      }
       into.push_back({phase_of(message), std::move(built)});
     } else if (!failed()) {
       error(check::Kind::kVirtualHost, host_name_, where, "a filter that is not built in yet");

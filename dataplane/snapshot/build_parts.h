@@ -28,6 +28,7 @@ struct Remembered {
 
 class Builder::Parts {
  public:
+  EndpointResolver resolver;
   uint64_t version = 0;
   std::unordered_map<std::string, uint32_t> slots;  // of Upstreams, stable by name
   std::vector<uint32_t> free_slots;
@@ -70,8 +71,11 @@ class Build {
   std::shared_ptr<const routing::Route> route(const v1::Route& message, const v1::VirtualHost& host,
                                               const v1::RouteTable& table);
   bool add_match(const v1::RouteMatch& message, routing::Route& route);
-  std::shared_ptr<const http::Handler> handler(const v1::Route& message, const v1::RouteTable& table);
-  std::shared_ptr<const http::Handler> proxy(const v1::ProxyAction& action, const v1::RouteTable& table);
+  using HeadChanges = std::vector<std::shared_ptr<const http::HeadChange>>;
+  std::shared_ptr<const http::Handler> handler(const v1::Route& message, const v1::RouteTable& table,
+                                               HeadChanges changes);
+  std::shared_ptr<const http::Handler> proxy(const v1::ProxyAction& action, const v1::RouteTable& table,
+                                             HeadChanges changes);
 
   // build_filters.cc
   struct PhasedFilter {
@@ -79,7 +83,7 @@ class Build {
     std::shared_ptr<const http::Filter> filter;
   };
   void add_filters(const google::protobuf::RepeatedPtrField<v1::HttpFilter>& messages, std::string_view where,
-                   std::vector<PhasedFilter>& into);
+                   std::vector<PhasedFilter>& into, HeadChanges* changes);
   std::shared_ptr<const http::Filter> filter(const v1::HttpFilter& message);
 
   // build_listeners.cc

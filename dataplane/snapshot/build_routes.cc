@@ -114,9 +114,11 @@ std::shared_ptr<const routing::Route> Build::route(const v1::Route& message, con
   if (message.has_match() && !add_match(message.match(), *route)) return nullptr;
   matched_prefix_ = message.match().path_case() == v1::RouteMatch::kPrefix ? without_final_slash(message.match().prefix()) : "";
   std::vector<PhasedFilter> filters;
-  add_filters(table.filters(), table.name(), filters);
-  add_filters(host.filters(), host.name(), filters);
-  add_filters(message.filters(), message.name(), filters);
+  HeadChanges changes;
+  HeadChanges* into_head = message.has_proxy() ? &changes : nullptr;
+  add_filters(table.filters(), table.name(), filters, into_head);
+  add_filters(host.filters(), host.name(), filters, into_head);
+  add_filters(message.filters(), message.name(), filters, into_head);
   if (message.has_static_files() && message.static_files().compress() != v1::TOGGLE_OFF) {
     filters.push_back({v1::PHASE_RESPONSE, std::make_shared<const filters::Compress>(filters::CompressOptions())});
   }
@@ -126,7 +128,7 @@ std::shared_ptr<const routing::Route> Build::route(const v1::Route& message, con
     route->filters.push_back(entry.filter.get());
     route->owned_filters.push_back(std::move(entry.filter));
   }
-  route->handler = handler(message, table);
+  route->handler = handler(message, table, std::move(changes));
   if (route->handler == nullptr) return nullptr;
   return route;
 }
@@ -187,14 +189,15 @@ bool Build::add_match(const v1::RouteMatch& message, routing::Route& route) {
   return why.empty();
 }
 
-std::shared_ptr<const http::Handler> Build::handler(const v1::Route& message, const v1::RouteTable& table) {
+std::shared_ptr<const http::Handler> Build::handler(const v1::Route& message, const v1::RouteTable& table,
+                                                    HeadChanges changes) {
   const auto refuse = [&](const std::string& why) {
     error(check::Kind::kVirtualHost, host_name_, message.name(), why);
     return std::shared_ptr<const http::Handler>();
   };
   std::string why;
   switch (message.action_case()) {
-    case v1::Route::kProxy: return proxy(message.proxy(), table);
+    case v1::Route::kProxy: return proxy(message.proxy(), table, std::move(changes));
     case v1::Route::kStaticFiles: {
       const v1::StaticFilesAction& action = message.static_files();
       handlers::StaticFilesOptions options;
@@ -236,7 +239,8 @@ std::shared_ptr<const http::Handler> Build::handler(const v1::Route& message, co
   return refuse("a route needs an action");
 }
 
-std::shared_ptr<const http::Handler> Build::proxy(const v1::ProxyAction& action, const v1::RouteTable& table) {
+std::shared_ptr<const http::Handler> Build::proxy(const v1::ProxyAction& action, const v1::RouteTable& table,
+                                                  HeadChanges changes) {
   handlers::ProxyOptions options;
   const auto refuse = [&](const std::string& why) {
     error(check::Kind::kVirtualHost, host_name_, "proxy", why);
@@ -298,6 +302,7 @@ std::shared_ptr<const http::Handler> Build::proxy(const v1::ProxyAction& action,
   options.strip_prefix = without_final_slash(action.strip_prefix());
   options.websocket = action.websocket() != v1::TOGGLE_OFF;
   options.forwarded = forwarded_of(action.forwarded());
+  options.head_changes = std::move(changes);
   return std::make_shared<const handlers::Proxy>(std::move(options));
 }
 

@@ -199,12 +199,19 @@ void Build::build_upstreams() {
   for (const v1::Upstream& message : set_.upstreams()) {
     const uint32_t slot = slot_of(message.name());
     auto settings = upstream_settings(message);
-    const std::string fingerprint = std::to_string(slot) + "|" + shard_prints[message.name()];
+    std::string fingerprint = std::to_string(slot) + "|" + shard_prints[message.name()];
+    std::vector<upstream::Endpoint> list = endpoints(message);
+    const bool named = std::any_of(list.begin(), list.end(), [](const auto& endpoint) { return !endpoint.resolved(); });
+    if (named && parts_.resolver) {
+      list = parts_.resolver(message.name(), std::move(list));
+      for (const upstream::Endpoint& endpoint : list) {
+        for (const SocketAddress& address : endpoint.addresses) fingerprint += "|" + address.to_string();
+      }
+    }
     auto& remembered = parts_.upstreams[message.name()];
     const bool same = remembered.built != nullptr && remembered.fingerprint == fingerprint &&
                       remembered.built->shared_settings() == settings;
     if (!same) {
-      std::vector<upstream::Endpoint> list = endpoints(message);
       auto cell = parts_.endpoint_cells.attach(message.name(), list, system_clock().now());
       remembered = {fingerprint, std::make_shared<const upstream::Upstream>(std::move(settings), slot, std::move(list),
                                                                             std::move(cell))};

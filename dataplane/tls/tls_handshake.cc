@@ -12,6 +12,8 @@ namespace headgate::tls {
 namespace {
 
 constexpr uint8_t kControlBurst = 32;
+// Longer than most answers take, shorter than anyone would wait for a ticket.
+constexpr Duration kTicketPatience = std::chrono::milliseconds(20);
 
 // RFC 2253 form, or empty.
 std::string name_text(X509_NAME* name) {
@@ -38,6 +40,7 @@ TlsStream::TlsStream(event::Loop& loop, std::unique_ptr<net::ByteStream> below, 
       below_(std::move(below)),
       ssl_(SSL_new(ctx)),
       later_(loop, event::Timer::call<&TlsStream::on_later>, this),
+      ticket_timer_(loop.timers(), event::Timer::call<&TlsStream::on_ticket_timer>, this),
       control_since_(loop.now()),
       control_left_(kControlBurst),
       facts_(below_->facts()) {
@@ -156,8 +159,11 @@ void TlsStream::finish_handshake() {
   state_ = State::kOpen;
   fill_facts();
   pending_ = SSL_has_pending(ssl_.get()) != 0;
-  // Tickets, or the client's Finished: they wait for what the observer writes now, until the end of the turn.
-  if (!out_.empty() && !blocked_) later_.schedule();
+  if (server_ != nullptr && SSL_version(ssl_.get()) >= TLS1_3_VERSION) {
+    if (!out_.empty() && !blocked_) ticket_timer_.arm(kTicketPatience);
+  } else {
+    flush_later();
+  }
   arm_below();
   handshake_observer_->on_handshake_done();
 }
@@ -165,7 +171,7 @@ void TlsStream::finish_handshake() {
 void TlsStream::fail_handshake(int ssl_error) {
   Error error;
   if (below_failed_) {
-    error = below_error_;
+    error = read_error_;
     failure_ = error.detail;
   } else if (below_eof_) {
     error = Error{.code = Errc::kClosed, .detail = "closed during the TLS handshake"};

@@ -103,8 +103,8 @@ Result<IoResult> TlsStream::write_records(std::span<const iovec> from, bool flus
   }
   if (flush_now) {
     if (auto sent = flush(); !sent) return sent.error();
-  } else if (!out_.empty() && !blocked_) {
-    later_.schedule();
+  } else {
+    flush_later();
   }
   if (blocked_) arm_below();
   return IoResult{taken, IoState::kOk};
@@ -118,6 +118,7 @@ size_t TlsStream::record_limit() {
 }
 
 Result<void> TlsStream::flush() {
+  flush_due_ = false;
   while (!out_.empty()) {
     std::array<iovec, CiphertextQueue::kMaxBlocks> pieces;
     const size_t count = out_.gather(pieces);
@@ -136,6 +137,7 @@ Result<void> TlsStream::flush() {
     out_.consume(sent->bytes);
   }
   blocked_ = false;
+  ticket_timer_.cancel();
   if (fin_wanted_) {
     fin_wanted_ = false;
     below_->shutdown_write();
@@ -170,7 +172,7 @@ Result<IoResult> TlsStream::read(std::span<char> into) {
   }
   pending_ = !starved_ && SSL_has_pending(ssl_.get()) != 0;
   // Answers to control messages: acknowledged key updates, warnings.
-  if (!out_.empty() && !blocked_) later_.schedule();
+  flush_later();
   if (why != SSL_ERROR_NONE && why != SSL_ERROR_WANT_READ) {
     auto result = read_failed(why);
     if (filled == 0) return result;
@@ -187,8 +189,7 @@ Result<IoResult> TlsStream::read_failed(int ssl_error) {
   if (flooded_) {
     read_error_ = Error{.code = Errc::kTls, .origin = origin(), .detail = "too many control messages"};
   } else if (below_failed_) {
-    read_error_ = below_error_;
-    ERR_clear_error();
+    ERR_clear_error();  // read_error_ is that of the stream below
   } else if (ssl_error == SSL_ERROR_ZERO_RETURN || below_eof_) {
     // Without close_notify OpenSSL was told to treat the end of file alike, so that we can still write.
     tls_facts_.truncated = below_eof_;
@@ -278,7 +279,7 @@ void TlsStream::on_stream_ready(bool readable, bool writable) {
     if (readable) step();
     return;
   }
-  if (out_.empty() || blocked_) later_.cancel();
+  if (!flush_due_) later_.cancel();
   // Tickets and key updates are no reason to wake the owner of an idle upstream connection.
   if (readable && client_ != nullptr) absorb_control_messages();
   notify();
@@ -299,7 +300,7 @@ void TlsStream::absorb_control_messages() {
     break;
   }
   pending_ = count > 0 || (!starved_ && SSL_has_pending(ssl_.get()) != 0);
-  if (!out_.empty() && !blocked_) later_.schedule();
+  flush_later();
 }
 
 void TlsStream::notify() {
@@ -314,11 +315,21 @@ void TlsStream::on_later() {
     step();
     return;
   }
-  if (!out_.empty() && !blocked_) {
-    (void)flush();
-    if (blocked_) arm_below();
-  }
+  // First the observer, whose data may share the packet.
   notify();
+  if (flush_due_) (void)flush();
+  if (blocked_) arm_below();
+}
+
+void TlsStream::flush_later() {
+  if (out_.empty() || blocked_) return;
+  flush_due_ = true;
+  later_.schedule();
+}
+
+void TlsStream::on_ticket_timer() {
+  if (!out_.empty() && !blocked_) (void)flush();
+  if (blocked_) arm_below();
 }
 
 // The hot path passes here once per record and direction.

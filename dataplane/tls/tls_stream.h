@@ -6,9 +6,10 @@
 // The handshake runs by itself; its deadline is the caller's, who destroys the stream when it passes. Until kOpen,
 // read() and write() answer kWouldBlock.
 // Writing: records are collected in pooled blocks and sent with one write below, up to 128 KiB at a time; what the
-// socket does not take waits (unsent()), is sent by the stream itself, and write() answers kWouldBlock meanwhile. The
-// end of the handshake waits until the end of the turn, to share a packet with the first answer. After a pause the
-// first record is small, so that the other side can use it before a full window has arrived.
+// socket does not take waits (unsent()), is sent by the stream itself, and write() answers kWouldBlock meanwhile. What
+// ends a handshake shares a packet with the first data: a client's Finished waits until the end of the turn, a server's
+// TLS 1.3 ticket, which nobody waits for, for 20 ms. After a pause the first record is small, so that the other side
+// can use it before a full window has arrived.
 // Reading: one receive takes up to 32 KiB; read() hands out several records at once. An idle stream holds no buffer.
 // End of file: kEof after close_notify, and also without one; then facts().tls->truncated is set, and whoever relies
 // on the end of file to know that a message is whole (an HTTP body that ends with the connection) must refuse it.
@@ -92,6 +93,8 @@ class TlsStream final : public net::ByteStream, public Pooled<TlsStream>, privat
 
   void on_stream_ready(bool readable, bool writable) override;
   void on_later();
+  void flush_later();
+  void on_ticket_timer();
   void step();
   void finish_handshake();
   void fail_handshake(int ssl_error);
@@ -119,6 +122,7 @@ class TlsStream final : public net::ByteStream, public Pooled<TlsStream>, privat
   CiphertextQueue out_;
   size_t expected_ = 0;  // plain text that write_records() still has: how large a block is worth taking
   event::DeferredCall later_;
+  event::Timer ticket_timer_;
   HandshakeObserver* handshake_observer_ = nullptr;
   net::StreamObserver* observer_ = nullptr;
   MonotonicTime last_write_{};
@@ -135,10 +139,10 @@ class TlsStream final : public net::ByteStream, public Pooled<TlsStream>, privat
   bool write_broken_ = false;
   bool close_notify_sent_ = false;
   bool fin_wanted_ = false;      // FIN below as soon as out_ is empty
+  bool flush_due_ = false;       // at the end of this turn
   bool flooded_ = false;
-  Error below_error_;            // when reading below failed
   bool below_failed_ = false;
-  Error read_error_;
+  Error read_error_;             // of the stream below, or ours
   Error write_error_;
   ConnectionFacts facts_;
   TlsFacts tls_facts_;

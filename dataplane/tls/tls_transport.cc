@@ -33,7 +33,7 @@ int TlsStream::Transport::read(BIO* bio, char* into, size_t size, size_t* count)
   auto result = stream.below_->read({into, size});
   if (!result) {
     stream.below_failed_ = true;
-    stream.below_error_ = result.error();
+    stream.read_error_ = result.error();
     return 0;
   }
   switch (result->state) {

@@ -1,3 +1,4 @@
+// least_request.cc -- two endpoints at random, the one with fewer requests under way is taken.
 #include <cmath>
 
 #include "dataplane/upstream/policies.h"

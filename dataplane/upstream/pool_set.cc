@@ -52,6 +52,17 @@ Pool& PoolSet::pool(const Upstream& upstream, uint32_t endpoint) {
   return *pool;
 }
 
+std::shared_ptr<tls::ClientContext> PoolSet::client_tls(const Upstream& upstream) {
+  if (upstream.settings().tls == nullptr) return nullptr;
+  Slot& slot = slots_[upstream.slot()];
+  if (slot.upstream != nullptr && slot.upstream->shared_settings() == upstream.shared_settings()) {
+    return client_tls(slot, upstream.settings());
+  }
+  // A reload has replaced the Upstream while the caller was connecting: this one connection keeps to what it began with.
+  std::string problem;
+  return tls::ClientContext::make(*upstream.settings().tls, problem);
+}
+
 std::shared_ptr<tls::ClientContext> PoolSet::client_tls(Slot& slot, const UpstreamSettings& settings) {
   if (settings.tls == nullptr) return nullptr;
   if (slot.tls == nullptr) {

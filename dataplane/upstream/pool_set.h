@@ -26,6 +26,8 @@ class PoolSet {
   [[nodiscard]] WorkerLoad& load(const Upstream& upstream) { return loads_.of(upstream); }
   // The pool of one endpoint of an Upstream that upstream() gave.
   [[nodiscard]] Pool& pool(const Upstream& upstream, uint32_t endpoint);
+  // For connections outside the pools (tunnels, relays): this worker's TLS context of the Upstream; null: plain.
+  [[nodiscard]] std::shared_ptr<tls::ClientContext> client_tls(const Upstream& upstream);
 
  private:
   struct Slot {

@@ -1,3 +1,4 @@
+// ring_hash.cc -- a point of the ring for each weight of each endpoint; a key goes to the next point.
 #include <algorithm>
 #include <array>
 

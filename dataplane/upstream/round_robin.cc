@@ -1,3 +1,4 @@
+// round_robin.cc -- endpoints in turn, smoothly by weight.
 #include <algorithm>
 
 #include "dataplane/upstream/policies.h"

@@ -2,6 +2,7 @@
 
 #include "dataplane/base/counters.h"
 #include "dataplane/base/log.h"
+#include "dataplane/http/error_response.h"
 #include "dataplane/http/forwarded.h"
 
 namespace headgate::worker {

@@ -21,7 +21,7 @@ Result<void> OpenListener::start() {
     datagram_run_ = settings_->datagram_handler->start(*datagrams_, worker_);
     return datagrams_->start(*datagram_run_);
   }
-  acceptor_ = std::make_unique<net::Acceptor>(worker_.loop, std::move(unopened_), *this);
+  acceptor_.reset(new net::Acceptor(worker_.loop, std::move(unopened_), *this));
   return acceptor_->start();
 }
 

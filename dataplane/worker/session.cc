@@ -129,8 +129,8 @@ void Session::serve() {
     return;
   }
   const auto scheme = settings_->tls != nullptr ? http::Scheme::kHttps : http::Scheme::kHttp;
-  http1_ = std::make_unique<http1::ServerConnection>(worker, std::move(stream_), settings_->http, listener_.dispatch(),
-                                                     *this, scheme);
+  http1_.reset(new http1::ServerConnection(worker, std::move(stream_), settings_->http, listener_.dispatch(), *this,
+                                           scheme));
   http1_->start();
   if (settings_->max_connection_age > Duration(0)) deadline_.arm(settings_->max_connection_age);
 }

@@ -1,5 +1,6 @@
 """Processes on fixed cores, and what they cost: CPU from schedstat, system calls, instructions, allocations, memory."""
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -194,5 +195,8 @@ def dnsperf(output):
 
 def iperf(output):
     """Counts in GB: microseconds per unit are then microseconds per GB."""
-    total = re.search(r"\[(?:SUM|  5)\].*?([\d.]+) GBytes.*receiver", output) or re.search(r"([\d.]+) GBytes.*receiver", output)
-    return {"count": float(total[1]) * 1.073741824, "errors": ""} if total else None
+    try:
+        received = json.loads(output)["end"]["sum_received"]["bytes"]
+    except (ValueError, KeyError):
+        return None
+    return {"count": received / 1e9, "errors": ""}

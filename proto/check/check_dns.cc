@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -6,6 +7,7 @@
 #include "dataplane/base/address.h"
 #include "dataplane/base/number.h"
 #include "dataplane/base/text.h"
+#include "dataplane/dns/zone_file.h"
 #include "proto/check/check.h"
 #include "proto/check/values.h"
 
@@ -19,39 +21,79 @@ constexpr size_t kMaxWireName = 255;
 constexpr size_t kMaxLabel = 63;
 constexpr uint32_t kMaxTtl = 2147483647;  // RFC 2181 8
 
-// Labels of a name in master file form (RFC 1035 5.1), decoded; false when it is none. "." alone is the root.
-bool read_labels(std::string_view text, std::vector<std::string>& labels) {
-  labels.clear();
-  if (text == ".") return true;
-  if (text.ends_with('.') && !text.ends_with("\\.")) text.remove_suffix(1);
-  if (text.empty()) return false;
-  std::string label;
-  size_t wire = 1;
-  for (size_t i = 0; i <= text.size(); ++i) {
-    if (i == text.size() || text[i] == '.') {
-      if (label.empty() || label.size() > kMaxLabel) return false;
-      wire += label.size() + 1;
-      labels.push_back(lower_copy(label));
-      label.clear();
-      continue;
+// Takes the next label off the front of `text`, a name in master file form (RFC 1035 5.1) without its final dot;
+// decoded and in lower case. False at the end and, with `broken`, where it is no name.
+class LabelReader {
+ public:
+  explicit LabelReader(std::string_view text) : text_(text) {
+    if (text_ == ".") {
+      text_ = {};
+      done_ = true;
+    } else if (text_.ends_with('.') && !text_.ends_with("\\.")) {
+      text_.remove_suffix(1);
     }
-    char c = text[i];
+  }
+
+  bool next() {
+    if (done_ || broken) return false;
+    size = 0;
+    while (at_ < text_.size() && text_[at_] != '.') {
+      if (!take_byte()) {
+        broken = true;
+        return false;
+      }
+    }
+    wire_ += size + 1;
+    broken = size == 0 || wire_ > kMaxWireName;
+    done_ = at_ >= text_.size();
+    ++at_;
+    return !broken;
+  }
+  [[nodiscard]] std::string_view label() const { return {bytes_.data(), size}; }
+
+  bool broken = false;
+  size_t size = 0;
+
+ private:
+  bool take_byte() {
+    char c = text_[at_++];
     if (c == '\\') {
-      if (i + 1 >= text.size()) return false;
-      if (is_digit(text[i + 1])) {
-        const auto code = i + 3 < text.size() ? parse_decimal<uint8_t>(text.substr(i + 1, 3)) : std::nullopt;
+      if (at_ >= text_.size()) return false;
+      if (is_digit(text_[at_])) {
+        const auto code = at_ + 3 <= text_.size() ? parse_decimal<uint8_t>(text_.substr(at_, 3)) : std::nullopt;
         if (!code) return false;
         c = static_cast<char>(*code);
-        i += 3;
+        at_ += 3;
       } else {
-        c = text[++i];
+        c = text_[at_++];
       }
     } else if (static_cast<uint8_t>(c) <= ' ' || static_cast<uint8_t>(c) >= 0x7f) {
       return false;
     }
-    label.push_back(c);
+    if (size == kMaxLabel) return false;
+    bytes_[size++] = to_lower(c);
+    return true;
   }
-  return wire <= kMaxWireName;
+
+  std::string_view text_;
+  size_t at_ = 0;
+  size_t wire_ = 1;
+  bool done_ = false;
+  std::array<char, kMaxLabel> bytes_{};
+};
+
+bool is_name(std::string_view text) {
+  LabelReader reader(text);
+  while (reader.next()) {
+  }
+  return !reader.broken;
+}
+
+std::vector<std::string> labels_of(std::string_view text) {
+  std::vector<std::string> labels;
+  LabelReader reader(text);
+  while (reader.next()) labels.emplace_back(reader.label());
+  return labels;
 }
 
 class ZoneChecker {
@@ -59,8 +101,10 @@ class ZoneChecker {
   ZoneChecker(const DnsZone& zone, Problems& problems) : zone_(zone), problems_(problems) {}
 
   void run() {
-    if (!zone_.origin().empty() && !read_labels(zone_.origin(), origin_)) {
+    if (!zone_.origin().empty() && !is_name(zone_.origin())) {
       problems_.error("origin", "dns-name", quote_json(zone_.origin()) + " is no domain name");
+    } else if (!zone_.origin().empty()) {
+      origin_ = labels_of(zone_.origin());
     }
     check_ttl("default_ttl", zone_.default_ttl());
     if (!zone_.master_file().empty() && !zone_.names().empty()) {
@@ -87,27 +131,28 @@ class ZoneChecker {
   }
 
   void check_owner(const DnsName& name) {
-    std::vector<std::string> labels;
-    if (!read_labels(name.name(), labels)) {
+    LabelReader reader(name.name());
+    for (size_t i = 0; reader.next(); ++i) {
+      if (i > 0 && reader.label() == "*") {
+        problems_.error("name", "dns-name", "\"*\" stands first in a wildcard name (RFC 4592 2.1.1)");
+      }
+    }
+    if (reader.broken) {
       problems_.error(
           "name", "dns-name",
           quote_json(name.name()) + " is no domain name: labels of 1 to 63 bytes between dots, 255 bytes in all");
       return;
     }
-    for (size_t i = 1; i < labels.size(); ++i) {
-      if (labels[i] == "*")
-        problems_.error("name", "dns-name", "\"*\" stands first in a wildcard name (RFC 4592 2.1.1)");
-    }
-    const bool inside =
-        labels.size() >= origin_.size() && std::equal(origin_.rbegin(), origin_.rend(), labels.rbegin());
-    if (!inside)
+    if (origin_.empty()) return;
+    const std::vector<std::string> labels = labels_of(name.name());
+    if (labels.size() < origin_.size() || !std::equal(origin_.rbegin(), origin_.rend(), labels.rbegin())) {
       problems_.error("name", "dns-zone", quote_json(name.name()) + " does not lie in " + quote_json(zone_.origin()));
+    }
   }
 
   // A host that a record points to.
   void check_target(std::string_view field, const std::string& target) {
-    std::vector<std::string> labels;
-    if (!read_labels(target, labels)) {
+    if (!is_name(target)) {
       problems_.error(field, "dns-name", quote_json(target) + " is no domain name");
     } else if (IpAddress::parse(target).has_value()) {
       problems_.error(field, "dns-name", quote_json(target) + " is an address; a name is expected here");
@@ -240,11 +285,38 @@ class ZoneChecker {
   std::vector<std::string> origin_;
 };
 
+// Reads the master file as the builder will; each problem with its line and column in that file.
+void check_master_file(const DnsZone& zone, Problems& problems) {
+  const auto origin = dns::Name::parse(zone.origin());
+  if (!origin.has_value()) return;  // reported as a name
+  const std::string file = zone.master_file_path().empty() ? "line " : zone.master_file_path() + ":";
+  dns::ZoneFileOptions options;
+  options.default_ttl_s = zone.has_default_ttl() ? zone.default_ttl() : 300;
+  options.falls_through = zone.fall_through();
+  dns::ZoneSetBuilder builder;
+  std::vector<dns::ZoneFileProblem> found;
+  dns::read_zone_file(zone.master_file(), origin->view(), options, builder, found);
+  for (const dns::ZoneFileProblem& one : found) problems.error("master_file", "zone-file", file + one.to_string());
+  if (!found.empty()) return;
+  std::vector<dns::ZoneProblem> whole;
+  // What is built is thrown away: only the problems of the zone as a whole are wanted.
+  static_cast<void>(builder.build(whole));
+  for (const dns::ZoneProblem& one : whole) {
+    std::string message = file + std::to_string(one.tag) + ": " + one.to_string();
+    if (one.is_warning) {
+      problems.warning("master_file", "zone-file", std::move(message));
+    } else {
+      problems.error("master_file", "zone-file", std::move(message));
+    }
+  }
+}
+
 }  // namespace
 
 void check_dns_zone(const DnsZone& zone, Problems& problems) {
   check_resource_name(zone.name(), problems);
   ZoneChecker(zone, problems).run();
+  if (!zone.master_file().empty() && !zone.origin().empty()) check_master_file(zone, problems);
 }
 
 }  // namespace headgate::check

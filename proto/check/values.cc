@@ -13,46 +13,85 @@ namespace {
 
 constexpr int64_t kLongestSeconds = int64_t{366} * 86400;
 
-constexpr std::array<Variable, 35> kVariables{{
-    {"scheme", TextScope::kRequest},
-    {"host", TextScope::kRequest},
-    {"hostname", TextScope::kRequest},
-    {"client_ip", TextScope::kRequest},
-    {"client_port", TextScope::kRequest},
-    {"remote_addr", TextScope::kRequest},
-    {"remote_user", TextScope::kRequest},
-    {"request_id", TextScope::kRequest},
-    {"method", TextScope::kRequest},
-    {"request_method", TextScope::kRequest},
-    {"uri", TextScope::kRequest},
-    {"request_uri", TextScope::kRequest},
+// The names that http/variables.h fills in; a test of the dataplane keeps the two lists equal.
+constexpr std::array<Variable, 73> kVariables{{
     {"args", TextScope::kRequest},
-    {"query_string", TextScope::kRequest},
-    {"protocol", TextScope::kRequest},
-    {"request", TextScope::kRequest},
-    {"server_addr", TextScope::kRequest},
-    {"server_port", TextScope::kRequest},
-    {"listener", TextScope::kRequest},
-    {"route", TextScope::kRequest},
-    {"tls_version", TextScope::kRequest},
-    {"tls_sni", TextScope::kRequest},
-    {"time", TextScope::kRequest},
-    {"time_iso8601", TextScope::kRequest},
-    {"proxy_add_x_forwarded_for", TextScope::kRequest},
-    {"status", TextScope::kResponse},
-    {"bytes_sent", TextScope::kResponse},
+    {"attempts", TextScope::kResponse},
     {"body_bytes_sent", TextScope::kResponse},
     {"bytes_received", TextScope::kResponse},
+    {"bytes_sent", TextScope::kResponse},
+    {"client_ip", TextScope::kRequest},
+    {"client_port", TextScope::kRequest},
+    {"connection_address", TextScope::kRequest},
+    {"content_length", TextScope::kRequest},
     {"duration", TextScope::kResponse},
+    {"error", TextScope::kResponse},
+    {"host", TextScope::kRequest},
+    {"hostname", TextScope::kRequest},
+    {"http_host", TextScope::kRequest},
+    {"is_args", TextScope::kRequest},
+    {"listener", TextScope::kRequest},
+    {"method", TextScope::kRequest},
+    {"msec", TextScope::kRequest},
+    {"path", TextScope::kRequest},
+    {"protocol", TextScope::kRequest},
+    {"proxy_add_x_forwarded_for", TextScope::kRequest},
+    {"query", TextScope::kRequest},
+    {"query_string", TextScope::kRequest},
+    {"realip_remote_addr", TextScope::kRequest},
+    {"remote_addr", TextScope::kRequest},
+    {"remote_port", TextScope::kRequest},
+    {"remote_user", TextScope::kRequest},
+    {"req_id", TextScope::kRequest},
+    {"request", TextScope::kRequest},
+    {"request_id", TextScope::kRequest},
+    {"request_length", TextScope::kRequest},
+    {"request_method", TextScope::kRequest},
+    {"request_time", TextScope::kResponse},
+    {"request_uri", TextScope::kRequest},
+    {"route", TextScope::kRequest},
+    {"scheme", TextScope::kRequest},
+    {"server_addr", TextScope::kRequest},
+    {"server_name", TextScope::kRequest},
+    {"server_port", TextScope::kRequest},
+    {"server_protocol", TextScope::kRequest},
+    {"ssl_cipher", TextScope::kRequest},
+    {"ssl_client_fingerprint", TextScope::kRequest},
+    {"ssl_client_s_dn", TextScope::kRequest},
+    {"ssl_client_serial", TextScope::kRequest},
+    {"ssl_client_subject_dn", TextScope::kRequest},
+    {"ssl_protocol", TextScope::kRequest},
+    {"ssl_server_name", TextScope::kRequest},
+    {"ssl_session_reused", TextScope::kRequest},
+    {"status", TextScope::kResponse},
+    {"the_real_ip", TextScope::kRequest},
+    {"time", TextScope::kRequest},
+    {"time_iso8601", TextScope::kRequest},
+    {"time_local", TextScope::kRequest},
+    {"tls_cipher", TextScope::kRequest},
+    {"tls_client_fingerprint", TextScope::kRequest},
+    {"tls_client_serial", TextScope::kRequest},
+    {"tls_client_subject", TextScope::kRequest},
+    {"tls_resumed", TextScope::kRequest},
+    {"tls_server_name", TextScope::kRequest},
+    {"tls_sni", TextScope::kRequest},
+    {"tls_version", TextScope::kRequest},
     {"upstream", TextScope::kResponse},
     {"upstream_addr", TextScope::kResponse},
-    {"upstream_status", TextScope::kResponse},
+    {"upstream_attempts", TextScope::kResponse},
     {"upstream_duration", TextScope::kResponse},
-    {"error", TextScope::kResponse},
+    {"upstream_name", TextScope::kResponse},
+    {"upstream_response_time", TextScope::kResponse},
+    {"upstream_status", TextScope::kResponse},
+    {"upstream_time", TextScope::kResponse},
+    {"uri", TextScope::kRequest},
+    {"user", TextScope::kRequest},
+    {"user_agent", TextScope::kRequest},
+    {"version", TextScope::kRequest},
 }};
 // header_x_user and http_x_user are the request field X-User, as in nginx.
 constexpr std::array<std::string_view, 4> kFamilies{"header_", "http_", "cookie_", "arg_"};
-constexpr std::string_view kResponseFamily = "response_header_";
+constexpr std::array<std::string_view, 2> kResponseFamilies{"response_header_", "sent_http_"};
 
 bool is_variable_char(char c) { return is_alpha(c) || is_digit(c) || c == '_'; }
 
@@ -63,16 +102,23 @@ bool is_variable(std::string_view name, TextScope scope) {
   for (const std::string_view family : kFamilies) {
     if (name.starts_with(family) && name.size() > family.size()) return true;
   }
-  return scope == TextScope::kResponse && name.starts_with(kResponseFamily) && name.size() > kResponseFamily.size();
+  for (const std::string_view family : kResponseFamilies) {
+    if (scope == TextScope::kResponse && name.starts_with(family) && name.size() > family.size()) return true;
+  }
+  return false;
 }
 
 void report_variable(std::string_view field, std::string_view name, TextScope scope, Problems& problems) {
-  std::string message = "unknown variable $" + std::string(name) + "; known are";
+  std::string message = "unknown variable $" + std::string(name);
   for (const Variable& variable : kVariables) {
-    if (scope == TextScope::kResponse || variable.scope == TextScope::kRequest)
-      message += " $" + std::string(variable.name);
+    if (variable.name != name) continue;
+    problems.error(field, "variable", "$" + std::string(name) + " is known only once the request is answered");
+    return;
   }
-  for (const std::string_view family : kFamilies) message += " $" + std::string(family) + "NAME";
+  message +=
+      "; known are for example $scheme, $host, $uri, $args, $client_ip, $request_id, $header_NAME, $cookie_NAME, "
+      "$arg_NAME";
+  if (scope == TextScope::kResponse) message += ", $status, $bytes_sent, $duration, $upstream_addr";
   problems.error(field, "variable", std::move(message));
 }
 

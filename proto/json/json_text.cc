@@ -253,7 +253,7 @@ class TextReader {
     const NodeId id = add_node(NodeKind::kObject, parent);
     const size_t start = at_++;
     NodeId last = kNoNode;
-    std::unordered_set<std::string_view> seen;
+    std::unordered_set<std::string_view> seen;  // of large objects only: most have a few keys
     while (true) {
       current_ = id;
       if (!skip_space()) return kNoNode;
@@ -280,8 +280,28 @@ class TextReader {
       const NodeId child = read_value(id, depth + 1);
       if (child == kNoNode) return kNoNode;
       link_child(id, child, last);
-      if (!seen.insert(key).second) fail(key_offset, child, "the key " + quote_json(key) + " stands here twice", true);
+      if (is_repeated(id, child, seen)) {
+        fail(key_offset, child, "the key " + quote_json(key) + " stands here twice", true);
+      }
     }
+  }
+
+  // Has `object` had the key of its newest member before?
+  bool is_repeated(NodeId object, NodeId newest, std::unordered_set<std::string_view>& seen) {
+    constexpr uint32_t kFew = 16;
+    const std::string_view key = doc_.nodes_[newest].key;
+    if (doc_.nodes_[object].size > kFew) {
+      if (seen.empty()) {
+        for (NodeId one = doc_.nodes_[object].first_child; one != newest; one = doc_.nodes_[one].next) {
+          seen.insert(doc_.nodes_[one].key);
+        }
+      }
+      return !seen.insert(key).second;
+    }
+    for (NodeId one = doc_.nodes_[object].first_child; one != newest; one = doc_.nodes_[one].next) {
+      if (doc_.nodes_[one].key == key) return true;
+    }
+    return false;
   }
 
   // Between elements. Leaves at_ on an element or on `end`.

@@ -46,7 +46,7 @@ inline std::string bio_text(BIO* bio) {
 }
 
 // Self-signed, valid from `from` to `to`; rsa_bits 0: P-256.
-inline Material make_material(std::time_t from, std::time_t to, int rsa_bits) {
+inline Material make_material(const char* common_name, std::time_t from, std::time_t to, int rsa_bits) {
   EVP_PKEY* key = rsa_bits > 0 ? EVP_RSA_gen(static_cast<unsigned>(rsa_bits)) : EVP_EC_gen("P-256");
   X509* certificate = X509_new();
   X509_set_version(certificate, 2);
@@ -55,7 +55,7 @@ inline Material make_material(std::time_t from, std::time_t to, int rsa_bits) {
   ASN1_TIME_set(X509_getm_notAfter(certificate), to);
   X509_set_pubkey(certificate, key);
   X509_NAME* name = X509_get_subject_name(certificate);
-  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("test"), -1, -1, 0);
+  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(common_name), -1, -1, 0);
   X509_set_issuer_name(certificate, name);
   X509_sign(certificate, key, EVP_sha256());
   Material out;
@@ -73,11 +73,11 @@ inline Material make_material(std::time_t from, std::time_t to, int rsa_bits) {
 inline const Material& material(const std::string& kind) {
   static const std::map<std::string, Material> all = [] {
     std::map<std::string, Material> made;
-    made["good"] = make_material(kNow - 1000, kNow + 1'000'000'000, 0);
-    made["other"] = make_material(kNow - 1000, kNow + 1'000'000'000, 0);
-    made["expired"] = make_material(kNow - 2000, kNow - 1000, 0);
-    made["future"] = make_material(kNow + 1000, kNow + 2000, 0);
-    made["weak"] = make_material(kNow - 1000, kNow + 1000, 1024);
+    made["good"] = make_material("good", kNow - 1000, kNow + 1'000'000'000, 0);
+    made["other"] = make_material("other", kNow - 1000, kNow + 1'000'000'000, 0);
+    made["expired"] = make_material("expired", kNow - 2000, kNow - 1000, 0);
+    made["future"] = make_material("future", kNow + 1000, kNow + 2000, 0);
+    made["weak"] = make_material("weak", kNow - 1000, kNow + 1000, 1024);
     return made;
   }();
   const auto found = all.find(kind);

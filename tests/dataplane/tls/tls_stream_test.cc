@@ -257,6 +257,32 @@ TEST_F(TlsStreamTest, WriteMoreWaitsForTheEndOfTheTurn) {
   EXPECT_EQ(counts.writes, 2U);
 }
 
+TEST_F(TlsStreamTest, TicketSharesTheFirstWriteOrComesByItself) {
+  const auto clients = client_context();
+  {
+    auto [a, b] = tcp_pair();
+    auto counting = std::make_unique<CountingStream>(socket_stream(loop, std::move(a)));
+    CountingStream& counts = *counting;
+    Party server;
+    Party client;
+    server.to_send = "answer";
+    server.begin(TlsStream::server(loop, std::move(counting), context_));
+    client.begin(TlsStream::client(loop, socket_stream(loop, std::move(b)), clients, target_));
+    run_until([&] { return client.received == "answer"; });
+    EXPECT_EQ(counts.writes, 2U);  // the handshake's flight, then ticket and answer
+    EXPECT_NE(clients->take_session(ClientContext::session_key(target_)), nullptr);
+  }
+  Party server;
+  Party client;
+  connect(server, client, context_, clients, target_);
+  OpensslPtr<ssl_session_st> ticket;
+  run_until([&] {
+    if (ticket == nullptr) ticket = clients->take_session(ClientContext::session_key(target_));
+    return ticket != nullptr;
+  });
+  EXPECT_EQ(server.stream->unsent(), 0U);
+}
+
 TEST_F(TlsStreamTest, IdleStreamsHoldNoBlock) {
   BlockPool::trim();
   const size_t before = BlockPool::bytes_in_use();

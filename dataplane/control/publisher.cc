@@ -1,0 +1,108 @@
+#include "dataplane/control/publisher.h"
+
+#include <algorithm>
+
+namespace headgate::control {
+
+Publisher::Publisher(event::Loop& loop, SocketBroker& broker, std::vector<std::unique_ptr<worker::Worker>>& workers,
+                     snapshot::EndpointResolver resolver)
+    : loop_(loop), broker_(broker), workers_(workers), builder_(std::move(resolver)) {}
+
+std::vector<SocketKey> Publisher::keys_of(const snapshot::Listener& listener, size_t workers) {
+  std::vector<SocketKey> keys;
+  for (uint32_t worker = 0; worker < workers; ++worker) {
+    keys.push_back({.listener = listener.name,
+                    .address = listener.address,
+                    .transport = listener.bind.transport,
+                    .worker = worker});
+  }
+  return keys;
+}
+
+void Publisher::publish(const config::v1::ResourceSet& resources, Done done) {
+  HG_CHECK(!busy());
+  outcome_ = {};
+  snapshot::BuildOutcome built = builder_.build(resources);
+  outcome_.problems = std::move(built.problems);
+  if (built.snapshot == nullptr) {
+    done(outcome_);
+    return;
+  }
+  std::vector<Opened> opened;
+  for (const auto& listener : built.snapshot->listeners) {
+    const bool open_now = current_ != nullptr && std::any_of(current_->listeners.begin(), current_->listeners.end(),
+                                                             [&](const auto& old) {
+                                                               return old->name == listener->name &&
+                                                                      old->same_socket(*listener);
+                                                             });
+    if (open_now) continue;
+    std::string failure;
+    auto sockets = open(*listener, failure);
+    if (!sockets) {
+      outcome_.failures.push_back(failure);
+      continue;
+    }
+    opened.push_back(std::move(*sockets));
+  }
+  if (!outcome_.failures.empty()) {
+    for (const Opened& listener : opened) {
+      for (const auto& built_listener : built.snapshot->listeners) {
+        if (built_listener->name != listener.listener) continue;
+        for (const SocketKey& key : keys_of(*built_listener, workers_.size())) broker_.release(key);
+      }
+    }
+    done(outcome_);
+    return;
+  }
+  next_ = std::move(built.snapshot);
+  done_ = std::move(done);
+  waiting_ = workers_.size();
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    std::vector<worker::ListenerSocket> sockets;
+    for (Opened& listener : opened) sockets.push_back({listener.listener, std::move(listener.sockets[i])});
+    worker::Worker* worker = workers_[i].get();
+    // A task is copied nowhere, but a lambda that owns descriptors must say so.
+    worker->post([this, worker, snapshot = next_, sockets = std::move(sockets)]() mutable {
+      std::vector<std::string> problems = worker->apply(std::move(snapshot), std::move(sockets));
+      loop_.mailbox().post_fn([this, problems = std::move(problems)]() mutable { on_applied(std::move(problems)); });
+    });
+  }
+}
+
+Result<Publisher::Opened> Publisher::open(const snapshot::Listener& listener, std::string& failure) {
+  Opened opened{.listener = listener.name};
+  const ListenOptions options{.bind = listener.bind, .make_directory = false};
+  for (const SocketKey& key : keys_of(listener, workers_.size())) {
+    auto socket = broker_.acquire(key, options);
+    if (!socket) {
+      failure = listener.name + ": cannot listen on " + listener.address.to_string() + ": " + to_string(socket.error());
+      for (const SocketKey& taken : keys_of(listener, key.worker)) broker_.release(taken);
+      return socket.error();
+    }
+    opened.sockets.push_back(std::move(*socket));
+  }
+  return opened;
+}
+
+void Publisher::on_applied(std::vector<std::string> problems) {
+  std::move(problems.begin(), problems.end(), std::back_inserter(outcome_.failures));
+  if (--waiting_ == 0) finish();
+}
+
+void Publisher::finish() {
+  const std::shared_ptr<const snapshot::Snapshot> before = std::exchange(current_, std::move(next_));
+  if (before != nullptr) {
+    for (const auto& listener : before->listeners) {
+      const bool stays = std::any_of(current_->listeners.begin(), current_->listeners.end(), [&](const auto& now) {
+        return now->name == listener->name && now->same_socket(*listener);
+      });
+      if (stays) continue;
+      for (const SocketKey& key : keys_of(*listener, workers_.size())) broker_.release(key);
+    }
+  }
+  builder_.retain(*current_);
+  outcome_.ok = outcome_.failures.empty();
+  std::exchange(done_, nullptr)(outcome_);
+}
+
+}  // namespace headgate::control

@@ -1,0 +1,466 @@
+#include "dataplane/control/supervisor.h"
+
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+
+#include "dataplane/base/log.h"
+#include "dataplane/control/parent.h"
+#include "proto/json/print.h"
+
+namespace headgate::control {
+namespace {
+
+constexpr Duration kTicketCheck = std::chrono::minutes(10);
+
+LogLevel level_of(config::v1::LogLevel level) {
+  switch (level) {
+    case config::v1::LOG_LEVEL_TRACE: return LogLevel::kTrace;
+    case config::v1::LOG_LEVEL_DEBUG: return LogLevel::kDebug;
+    case config::v1::LOG_LEVEL_WARN: return LogLevel::kWarn;
+    case config::v1::LOG_LEVEL_ERROR: return LogLevel::kError;
+    case config::v1::LOG_LEVEL_OFF: return LogLevel::kOff;
+    default: return LogLevel::kInfo;
+  }
+}
+
+uint32_t worker_count(const Options& options, const config::v1::ProxySettings& settings) {
+  if (options.workers) return *options.workers;
+  return settings.has_workers() && settings.workers() > 0 ? settings.workers() : default_workers();
+}
+
+// Named by the names of the builder, so that a user finds the place although the text is gone by then.
+std::string line_of(const check::Problem& problem) { return to_string(problem); }
+
+}  // namespace
+
+Supervisor::Supervisor(Options options, std::unique_ptr<SocketBroker> broker)
+    : options_(std::move(options)),
+      broker_(std::move(broker)),
+      loader_(options_),
+      resolver_(loop_, {}),
+      dns_endpoints_(loop_, resolver_, *this),
+      prober_(loop_, nullptr, &control_counters_),
+      publisher_(loop_, *broker_, workers_,
+                 [this](const std::string& name, std::vector<upstream::Endpoint> configured) {
+                   dns_endpoints_.set_upstream(name, std::move(configured));
+                   return dns_endpoints_.endpoints(name);
+                 }),
+      admin_(*this),
+      admin_server_(loop_, admin_),
+      watch_(loop_, [this](const std::vector<std::string>&) { on_files_changed(); }),
+      ticket_timer_(loop_.timers(), event::Timer::call<&Supervisor::rotate_ticket_keys>, this),
+      republish_timer_(loop_.timers(), event::Timer::call<&Supervisor::republish>, this),
+      started_(loop_.now()) {}
+
+Supervisor::~Supervisor() {
+  for (auto& worker : workers_) worker->stop();
+  for (auto& worker : workers_) worker->join();
+}
+
+int Supervisor::run() {
+  if (!start()) {
+    flush_logs();
+    return exit_code_;
+  }
+  loop_.run();
+  for (auto& worker : workers_) worker->stop();
+  for (auto& worker : workers_) worker->join();
+  flush_logs();
+  return exit_code_;
+}
+
+// After a crash the file may be what caused it, or may be broken by now: then the text that served before is used.
+json::ConfigFile Supervisor::load_first(bool& from_last_good) {
+  json::ConfigFile file = loader_.load();
+  from_last_good = false;
+  const StartReason& reason = broker_->start_reason();
+  if (file.ok() || reason.last_good.empty()) return file;
+  json::ConfigFile last = loader_.load_text(reason.last_good);
+  if (!last.ok()) return file;
+  for (const std::string& line : lines_of(file.diagnostics)) HG_LOG(kError, kConfig, line);
+  HG_LOG(kWarn, kConfig, "the file has problems; serving the last good configuration");
+  from_last_good = true;
+  return last;
+}
+
+bool Supervisor::start() {
+  if (options_.log_level) set_log_level(*options_.log_level);
+  bool from_last_good = false;
+  json::ConfigFile file = load_first(from_last_good);
+  if (!file.ok()) {
+    for (const std::string& line : lines_of(file.diagnostics)) std::fprintf(stderr, "%s\n", line.c_str());
+    exit_code_ = 2;
+    return false;
+  }
+  for (const std::string& line : lines_of(file.diagnostics)) HG_LOG(kWarn, kConfig, line);
+  apply_log_settings(file.resources.settings());
+
+  const sigset_t handled = serving_signals();
+  std::vector<int> signals;
+  for (const int signal : {SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2}) {
+    if (sigismember(&handled, signal) == 1) signals.push_back(signal);
+  }
+  ticket_keys_ = tls::TicketKeys::make(loop_.wall());
+  ticket_timer_.arm(kTicketCheck);
+  const uint32_t count = worker_count(options_, file.resources.settings());
+  for (uint32_t i = 0; i < count; ++i) {
+    workers_.push_back(std::make_unique<worker::Worker>(
+        worker::WorkerOptions{.index = i, .count = count},
+        [this](std::shared_ptr<const snapshot::Snapshot> old) {
+          // Freed here, not on the worker.
+          loop_.mailbox().post_fn([old = std::move(old)]() mutable { old.reset(); });
+        }));
+  }
+  if (auto watching = broker_->watch(loop_, *this); !watching) {
+    std::fprintf(stderr, "headgate: %s\n", to_string(watching.error()).c_str());
+    exit_code_ = 1;
+    return false;
+  }
+  for (auto& worker : workers_) {
+    worker->start();
+    worker->post([raw = worker.get(), keys = ticket_keys_] { raw->set_ticket_keys(keys); });
+  }
+  const auto on_first = [this](const ActionOutcome& outcome) {
+    if (!outcome.ok) {
+      for (const AdminProblem& problem : outcome.problems) std::fprintf(stderr, "headgate: %s\n", problem.message.c_str());
+      exit_code_ = 2;
+      loop_.stop();
+      return;
+    }
+    if (!start_admin()) {
+      exit_code_ = 1;
+      loop_.stop();
+      return;
+    }
+    state_ = State::kServing;
+    broker_->report_ready();
+    HG_LOG(kInfo, kCore, "serving", {"version", HEADGATE_VERSION}, {"workers", workers_.size()},
+           {"config", loader_.path().empty() ? std::string("command line") : loader_.path()});
+  };
+  publish(std::move(file), on_first);
+  if (auto started = signals_.start(loop_, signals, [this](int signal) { on_signal(signal); }); !started) {
+    std::fprintf(stderr, "headgate: %s\n", to_string(started.error()).c_str());
+    exit_code_ = 1;
+    return false;
+  }
+  return true;
+}
+
+bool Supervisor::start_admin() {
+  const std::string& text = !options_.admin.empty() ? options_.admin : current_file_.resources.settings().admin();
+  SocketAddress address = default_admin_address();
+  if (!text.empty()) {
+    auto parsed = parse_admin_address(text);
+    if (!parsed) {
+      std::fprintf(stderr, "headgate: admin: %s\n", to_string(parsed.error()).c_str());
+      return false;
+    }
+    address = *parsed;
+  }
+  if (address.family() == SocketAddress::Family::kNone) return true;
+  ListenOptions options;
+  options.bind.reuse_port = false;
+  options.bind.unix_mode = kAdminSocketMode;
+  options.make_directory = true;
+  auto fd = broker_->acquire({.listener = "admin", .address = address}, options);
+  if (!fd) {
+    // The default address is a convenience: without it the server still serves.
+    if (text.empty()) {
+      HG_LOG(kWarn, kAdmin, "no admin socket", {"address", address.to_string()}, {"error", to_string(fd.error())});
+      return true;
+    }
+    std::fprintf(stderr, "headgate: admin: cannot listen on %s: %s\n", address.to_string().c_str(),
+                 to_string(fd.error()).c_str());
+    return false;
+  }
+  return admin_server_.start(std::move(*fd), address).has_value();
+}
+
+void Supervisor::apply_log_settings(const config::v1::ProxySettings& settings) {
+  const config::v1::LogSettings& log = settings.log();
+  set_log_format(log.format() == config::v1::LOG_FORMAT_JSON ? LogFormat::kJson : LogFormat::kPretty);
+  broker_->set_parent_log_json(log.format() == config::v1::LOG_FORMAT_JSON);
+  if (!options_.log_level) set_log_level(level_of(log.level()));
+  for (const config::v1::SubsystemLevel& level : log.levels()) {
+    Subsystem subsystem{};
+    if (parse_subsystem(level.subsystem(), subsystem)) set_log_level(subsystem, level_of(level.level()));
+  }
+  if (!log.output().empty() && !set_log_file(log.output())) {
+    HG_LOG(kError, kCore, "cannot open the log file", {"path", log.output()});
+  }
+}
+
+// -- configuration ------------------------------------------------------------------------------------------------------
+
+void Supervisor::publish(json::ConfigFile file, ActionDone done) {
+  auto shared = std::make_shared<json::ConfigFile>(std::move(file));
+  publisher_.publish(shared->resources, [this, shared, done = std::move(done)](const PublishOutcome& outcome) {
+    ActionOutcome result;
+    if (outcome.ok) {
+      for (const check::Problem& problem : outcome.problems) HG_LOG(kWarn, kConfig, line_of(problem));
+      apply_log_settings(shared->resources.settings());
+      current_file_ = std::move(*shared);
+      config_time_s_ = std::time(nullptr);
+      last_problem_.clear();
+      control_counters_.add(Counter::kConfigReloads);
+      control_counters_.set(Counter::kConfigTimestamp, static_cast<uint64_t>(config_time_s_));
+      prober_.set_upstreams(publisher_.current()->upstreams);
+      watch_.watch(current_file_.files);
+      if (auto text = loader_.text()) broker_->keep_last_good(*text);
+      result.ok = true;
+      result.message = "applied on " + std::to_string(workers_.size()) + " workers";
+    } else {
+      control_counters_.add(Counter::kConfigReloadsRefused);
+      result = refused(*shared, outcome);
+      last_problem_ = result.message;
+    }
+    done(result);
+    if (std::exchange(reload_again_, false)) {
+      std::vector<ActionDone> waiting;
+      waiting.swap(waiting_reloads_);
+      reload([waiting = std::move(waiting)](const ActionOutcome& again) {
+        for (const ActionDone& other : waiting) other(again);
+      });
+    }
+  });
+}
+
+ActionOutcome Supervisor::refused(const json::ConfigFile&, const PublishOutcome& outcome) const {
+  ActionOutcome result{.ok = false, .message = "refused; the configuration before it stays in force"};
+  for (const check::Problem& problem : outcome.problems) {
+    if (problem.severity != check::Severity::kError) continue;
+    result.problems.push_back({.file = loader_.path(), .message = line_of(problem)});
+  }
+  for (const std::string& failure : outcome.failures) {
+    result.problems.push_back({.file = loader_.path(), .message = failure});
+  }
+  return result;
+}
+
+void Supervisor::reload(ActionDone done) {
+  if (state_ != State::kServing) {
+    done({.ok = false, .message = state_ == State::kStarting ? "still starting" : "draining"});
+    return;
+  }
+  if (publisher_.busy()) {
+    reload_again_ = true;
+    waiting_reloads_.push_back(std::move(done));
+    return;
+  }
+  json::ConfigFile file = loader_.load();
+  if (!file.ok()) {
+    ActionOutcome outcome{.ok = false, .message = "refused; the configuration before it stays in force"};
+    for (const json::Diagnostic& diagnostic : file.diagnostics) {
+      if (diagnostic.severity == json::Severity::kError) HG_LOG(kError, kConfig, to_string(diagnostic));
+      outcome.problems.push_back({.file = diagnostic.file,
+                                  .line = diagnostic.line,
+                                  .column = diagnostic.column,
+                                  .path = diagnostic.path,
+                                  .message = diagnostic.message});
+    }
+    HG_LOG(kError, kConfig, "reload refused; the configuration before it stays in force");
+    control_counters_.add(Counter::kConfigReloadsRefused);
+    last_problem_ = outcome.message;
+    // What was read is watched, so that mending a certificate file is noticed, too.
+    std::vector<std::string> files = current_file_.files;
+    files.insert(files.end(), file.files.begin(), file.files.end());
+    watch_.watch(files);
+    done(outcome);
+    return;
+  }
+  publish(std::move(file), [done = std::move(done)](const ActionOutcome& outcome) {
+    if (outcome.ok) {
+      HG_LOG(kInfo, kConfig, "reloaded", {"result", outcome.message});
+    } else {
+      for (const AdminProblem& problem : outcome.problems) HG_LOG(kError, kConfig, problem.message);
+      HG_LOG(kError, kConfig, "reload refused; the configuration before it stays in force");
+    }
+    done(outcome);
+  });
+}
+
+void Supervisor::on_files_changed() {
+  if (state_ == State::kServing) reload([](const ActionOutcome&) {});
+}
+
+// A name of an endpoint has other addresses now: the same resources, built again.
+void Supervisor::on_endpoints_changed(const std::string&) {
+  if (!republish_timer_.armed()) republish_timer_.arm(std::chrono::milliseconds(10));
+}
+
+void Supervisor::republish() {
+  if (state_ == State::kDraining || state_ == State::kStopped) return;
+  if (publisher_.busy()) {
+    republish_timer_.arm(std::chrono::milliseconds(10));
+    return;
+  }
+  publisher_.publish(current_file_.resources, [this](const PublishOutcome& outcome) {
+    if (outcome.ok) prober_.set_upstreams(publisher_.current()->upstreams);
+  });
+}
+
+void Supervisor::rotate_ticket_keys() {
+  ticket_timer_.arm(kTicketCheck);
+  auto next = tls::TicketKeys::rotate(ticket_keys_, loop_.wall());
+  if (next == ticket_keys_) return;
+  ticket_keys_ = std::move(next);
+  for (auto& worker : workers_) {
+    worker->post([raw = worker.get(), keys = ticket_keys_] { raw->set_ticket_keys(keys); });
+  }
+}
+
+// -- life cycle -----------------------------------------------------------------------------------------------------------
+
+void Supervisor::on_signal(int signal) {
+  switch (signal) {
+    case SIGHUP: reload([](const ActionOutcome&) {}); break;
+    case SIGUSR1: reopen([](const ActionOutcome&) {}); break;
+    case SIGUSR2:
+      upgrade([](const ActionOutcome& outcome) {
+        if (!outcome.ok) HG_LOG(kError, kCore, "upgrade failed", {"reason", outcome.message});
+      });
+      break;
+    case SIGTERM:
+    case SIGINT:
+      if (state_ == State::kDraining) {
+        // Asked twice: now.
+        loop_.stop();
+      } else {
+        begin_drain();
+      }
+      break;
+    default: break;
+  }
+}
+
+void Supervisor::begin_drain() {
+  if (state_ == State::kDraining || state_ == State::kStopped) return;
+  const bool started = state_ == State::kServing;
+  state_ = State::kDraining;
+  if (!started) {
+    loop_.stop();
+    return;
+  }
+  Duration longest{0};
+  for (const auto& listener : publisher_.current()->listeners) longest = std::max(longest, listener->drain);
+  HG_LOG(kInfo, kCore, "draining", {"deadline_s", to_seconds(longest)});
+  draining_workers_ = workers_.size();
+  for (auto& worker : workers_) {
+    worker::Worker* raw = worker.get();
+    raw->post([this, raw, longest] {
+      raw->drain(raw->loop().now() + longest,
+                 [this] { loop_.mailbox().post_fn([this] { on_worker_drained(); }); });
+    });
+  }
+}
+
+void Supervisor::on_worker_drained() {
+  if (--draining_workers_ > 0) return;
+  state_ = State::kStopped;
+  HG_LOG(kInfo, kCore, "drained");
+  loop_.stop();
+}
+
+void Supervisor::on_replaced() { begin_drain(); }
+
+void Supervisor::on_parent_gone() {
+  HG_LOG(kError, kCore, "the parent process is gone; draining");
+  begin_drain();
+}
+
+void Supervisor::drain(ActionDone done) {
+  begin_drain();
+  done({.ok = true, .message = "draining"});
+}
+
+void Supervisor::reopen(ActionDone done) {
+  reopen_logs();
+  done({.ok = true, .message = "log files reopened"});
+}
+
+void Supervisor::upgrade(ActionDone done) {
+  if (state_ != State::kServing) {
+    done({.ok = false, .message = "not serving"});
+    return;
+  }
+  broker_->request_upgrade([done = std::move(done)](const UpgradeOutcome& outcome) {
+    done({.ok = outcome.ok, .message = outcome.ok ? "the new process serves" : outcome.reason});
+  });
+}
+
+// -- admin ----------------------------------------------------------------------------------------------------------------
+
+std::vector<Heartbeat> Supervisor::heartbeats() {
+  std::vector<Heartbeat> beats;
+  for (const auto& worker : workers_) beats.push_back({worker->loop().turns(), worker->loop().turn_began_ns()});
+  return beats;
+}
+
+std::string Supervisor::not_ready_reason() {
+  switch (state_) {
+    case State::kStarting: return "starting";
+    case State::kServing: return "";
+    case State::kDraining:
+    case State::kStopped: return "draining";
+  }
+  return "";
+}
+
+std::vector<const Counters*> Supervisor::counters() {
+  std::vector<const Counters*> all{&control_counters_};
+  for (const auto& worker : workers_) all.push_back(&worker->counters());
+  control_counters_.set(Counter::kLogLinesDropped, log_lines_dropped());
+  return all;
+}
+
+std::vector<MetricSample> Supervisor::samples() {
+  std::vector<MetricSample> samples = process_samples();
+  if (publisher_.current() == nullptr) return samples;
+  for (const UpstreamStats& upstream : stats().upstreams) {
+    size_t usable = 0;
+    for (const EndpointStats& endpoint : upstream.endpoints) usable += endpoint.healthy ? 1 : 0;
+    samples.push_back({.name = "headgate_upstream_endpoints",
+                       .help = "Endpoints of an upstream, by state.",
+                       .labels = {{"upstream", upstream.name}, {"state", "usable"}},
+                       .value = static_cast<double>(usable)});
+    samples.push_back({.name = "headgate_upstream_endpoints",
+                       .help = "Endpoints of an upstream, by state.",
+                       .labels = {{"upstream", upstream.name}, {"state", "out"}},
+                       .value = static_cast<double>(upstream.endpoints.size() - usable)});
+  }
+  return samples;
+}
+
+std::string Supervisor::config_text() { return json::print_config(current_file_); }
+
+AdminStats Supervisor::stats() {
+  AdminStats stats;
+  stats.state = not_ready_reason().empty() ? "serving" : not_ready_reason();
+  stats.uptime_s = to_seconds(loop_.now() - started_);
+  stats.workers = static_cast<uint32_t>(workers_.size());
+  stats.restarts = broker_->start_reason().restarts;
+  stats.config = loader_.path();
+  stats.config_time_s = config_time_s_;
+  if (publisher_.current() == nullptr) return stats;
+  stats.listeners = publisher_.current()->listeners.size();
+  for (const auto& upstream : publisher_.current()->upstreams) {
+    if (upstream == nullptr) continue;
+    UpstreamStats entry{.name = upstream->name(), .endpoints = {}};
+    for (const upstream::Endpoint& endpoint : upstream->endpoints()) {
+      EndpointStats state{.address = endpoint.text};
+      if (!endpoint.resolved()) {
+        state = {endpoint.text, false, "name not resolved"};
+      } else if (endpoint.cell->health() == upstream::Health::kUnhealthy) {
+        state = {endpoint.text, false, "health check fails"};
+      } else if (endpoint.cell->is_ejected(loop_.now())) {
+        state = {endpoint.text, false, "left out after failures"};
+      }
+      entry.endpoints.push_back(std::move(state));
+    }
+    stats.upstreams.push_back(std::move(entry));
+  }
+  return stats;
+}
+
+}  // namespace headgate::control
