@@ -235,8 +235,8 @@ void handshakes(const char* name, SSL_CTX* ctx, uint16_t port, pthread_t server,
 }
 
 // Both in turns, so that what else the machine does weighs on both alike.
-void compare(const char* name, SSL_CTX* ctx, uint16_t ours, pthread_t our_thread, uint16_t floor, pthread_t floor_thread,
-             bool resume) {
+void compare(const char* name, SSL_CTX* ctx, uint16_t ours, pthread_t our_thread, uint16_t floor,
+             pthread_t floor_thread, bool resume) {
   std::printf("%s\n", name);
   for (int round = 0; round < 3; ++round) {
     handshakes("  TlsStream", ctx, ours, our_thread, resume, 1000);
