@@ -1,4 +1,4 @@
-// The section `dispatch`: each rule belongs to one listener and says what happens there.
+// dispatch.cc -- the section `dispatch`: each rule belongs to one listener and says what happens there.
 // HTTP rules become one VirtualHost per host of the listener. A rule counts for every host that one of its patterns
 // covers, and a rule without hosts for all; in each VirtualHost the rules with the narrower host stand first.
 #include <algorithm>

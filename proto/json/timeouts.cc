@@ -1,4 +1,4 @@
-// The sections `timeouts` and `limits`, of the file and of listeners.
+// timeouts.cc -- the sections `timeouts` and `limits`, of the file and of listeners.
 #include "proto/json/reading.h"
 
 namespace headgate::json {
