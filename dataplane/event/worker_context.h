@@ -21,7 +21,8 @@ class Resolver;
 }  // namespace headgate::upstream
 namespace headgate::handlers {
 class FileCache;
-}
+class DnsForwarders;
+}  // namespace headgate::handlers
 
 namespace headgate {
 
@@ -40,6 +41,9 @@ struct WorkerContext {
   uint32_t open_files = 512;
   // Set with `files`: destroys it. The worker calls it, when set, before its loop goes.
   void (*release_files)(WorkerContext& worker) = nullptr;
+  handlers::DnsForwarders* dns_forwarders = nullptr;  // made on first use by dns_server
+  // Set with `dns_forwarders`: destroys it, like release_files.
+  void (*release_dns_forwarders)(WorkerContext& worker) = nullptr;
 };
 
 }  // namespace headgate

@@ -9,7 +9,7 @@ namespace {
 
 constexpr size_t kTurnBudget = size_t{256} * 1024;
 // A whole message with its marks, and at least one byte more so that a line that is too large shows.
-constexpr size_t kMaxHeld = kMaxMessage + 16;
+constexpr size_t kMaxHeld = 65535 + 16;
 
 }  // namespace
 
@@ -21,7 +21,8 @@ MessageStream::MessageStream(WorkerContext& worker, std::unique_ptr<ByteStream> 
       framing_(framing),
       buffer_bytes_(buffer_bytes),
       observer_(observer),
-      more_(worker.loop, event::Timer::call<&MessageStream::on_more>, this) {}
+      more_(worker.loop, event::Timer::call<&MessageStream::on_more>, this),
+      written_(worker.loop, event::Timer::call<&MessageStream::on_written>, this) {}
 
 MessageStream::~MessageStream() { stream_->unwatch(); }
 
@@ -54,6 +55,9 @@ void MessageStream::make_room() {
 void MessageStream::read() {
   size_t budget = kTurnBudget;
   while (!closed_ && !read_ended_) {
+    if (waits_ && queued() >= buffer_bytes_) return;  // write_queued() goes on
+    if (in_begin_ == in_end_ && !stream_->readable_hint()) break;
+    if (waits_ && in_begin_ < in_end_ && !deliver(false)) return;
     if (!stream_->readable_hint()) break;
     if (budget == 0) {
       more_.schedule();
@@ -88,6 +92,7 @@ void MessageStream::read() {
 
 bool MessageStream::deliver(bool at_end) {
   while (in_begin_ < in_end_) {
+    if (waits_ && !at_end && queued() >= buffer_bytes_) return true;
     const Frame frame = reader_.next({in_->data() + in_begin_, in_end_ - in_begin_}, at_end);
     in_begin_ += frame.size;
     if (frame.state == Frame::State::kNeedMore) break;
@@ -155,6 +160,7 @@ void MessageStream::write_queued() {
     if (written->state != IoState::kOk) return;
     out_begin_ += written->bytes;
   }
+  const bool had_queue = static_cast<bool>(out_);
   out_.reset();
   out_begin_ = 0;
   out_end_ = 0;
@@ -162,7 +168,14 @@ void MessageStream::write_queued() {
     write_ended_ = true;
     stream_->shutdown_write();
   }
+  if (ending_) {
+    if (stream_->unsent() == 0) written_.schedule();
+  } else if (waits_ && had_queue && !read_ended_) {
+    more_.schedule();
+  }
 }
+
+void MessageStream::on_written() { observer_.on_writing_ended(); }
 
 void MessageStream::end_writing() {
   if (ending_) return;
@@ -183,6 +196,7 @@ void MessageStream::close() {
   if (closed_) return;
   closed_ = true;
   more_.cancel();
+  written_.cancel();
   stream_->unwatch();
   stream_->say_goodbye();
 }

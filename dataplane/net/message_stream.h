@@ -23,6 +23,8 @@ class MessageObserver {
   virtual void on_message_lost() = 0;
   // Once: nothing more will come. `reset`: the stream is broken in both directions.
   virtual void on_messages_ended(bool reset) = 0;
+  // After end_writing(): everything has gone out.
+  virtual void on_writing_ended() {}
 
  protected:
   ~MessageObserver() = default;
@@ -34,6 +36,8 @@ class MessageStream final : public event::Disposable, private StreamObserver {
                 MessageObserver& observer);
   ~MessageStream() override;
 
+  // Before start(): read nothing while more than `buffer_bytes` wait to be written. For senders that expect answers.
+  void wait_for_room() { waits_ = true; }
   void start();
   // False: there is no room, or the stream has ended.
   bool send(std::string_view message);
@@ -47,6 +51,7 @@ class MessageStream final : public event::Disposable, private StreamObserver {
  private:
   void on_stream_ready(bool readable, bool writable) override;
   void on_more() { read(); }
+  void on_written();
   void read();
   // False: ended meanwhile.
   bool deliver(bool at_end);
@@ -63,6 +68,7 @@ class MessageStream final : public event::Disposable, private StreamObserver {
   size_t buffer_bytes_;
   MessageObserver& observer_;
   event::DeferredCall more_;
+  event::DeferredCall written_;
   BlockRef in_;
   size_t in_begin_ = 0;
   size_t in_end_ = 0;
@@ -72,6 +78,7 @@ class MessageStream final : public event::Disposable, private StreamObserver {
   bool read_ended_ = false;
   bool write_ended_ = false;
   bool ending_ = false;
+  bool waits_ = false;
   bool closed_ = false;
 };
 

@@ -129,10 +129,4 @@ std::shared_ptr<const observe::AccessLog> Build::access_log() {
   }
 }
 
-void Build::add_handlers(const v1::Listener& message, Listener& listener) {
-  listener.kind = is_datagram(message) ? Listener::Kind::kDatagram : Listener::Kind::kStream;
-  error(check::Kind::kListener, message.name(), message.has_dns() ? "dns" : "forward",
-        "this listener is not built in yet");
-}
-
 }  // namespace headgate::snapshot

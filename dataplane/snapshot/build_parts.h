@@ -10,6 +10,9 @@
 
 #include "dataplane/base/clock.h"
 #include "dataplane/base/hash.h"
+#include "dataplane/dns/zone.h"
+#include "dataplane/handlers/dns_forward.h"
+#include "dataplane/handlers/forward_rule.h"
 #include "dataplane/snapshot/build.h"
 #include "dataplane/tls/certificate.h"
 #include "dataplane/tls/trust_store.h"
@@ -43,6 +46,8 @@ class Builder::Parts {
   std::map<std::string, Remembered<const observe::AccessLog>> access_logs;
   std::map<std::string, Remembered<const net::StreamHandler>> stream_handlers;
   std::map<std::string, Remembered<const net::DatagramHandler>> datagram_handlers;
+  std::map<std::string, Remembered<const dns::ZoneSet>> zone_sets;  // by the names of their zones
+  std::map<std::string, Remembered<const handlers::DnsForwardSettings>> dns_resolvers;
 };
 
 // One build: reads messages, fills a Snapshot, collects problems.
@@ -91,7 +96,16 @@ class Build {
   std::shared_ptr<const Listener> listener(const v1::Listener& message);
   std::shared_ptr<const observe::AccessLog> access_log();
   void add_http(const v1::Listener& message, Listener& listener);
+
+  // build_forward.cc
   void add_handlers(const v1::Listener& message, Listener& listener);
+  void add_forward(const v1::Listener& message, Listener& listener);
+  handlers::ForwardRule forward_rule(const v1::Listener& listener, const v1::ForwardRule& message);
+
+  // build_dns.cc
+  void add_dns(const v1::Listener& message, Listener& listener);
+  std::shared_ptr<const dns::ZoneSet> zone_set(const v1::DnsService& service);
+  std::shared_ptr<const handlers::DnsForwardSettings> resolvers(const v1::DnsService& service);
 
   void error(check::Kind kind, std::string_view resource, std::string_view field, std::string message);
   bool failed() const;

@@ -57,7 +57,7 @@ void fill_listener_tls(ListenerTls& tls, bool http) {
 void fill_forward(ForwardRule& rule, bool datagrams) {
   fill(rule.has_timeout(), [&] { seconds(rule.mutable_timeout(), datagrams ? 30 : 60); });
   fill(rule.has_max_connections(), [&] { rule.set_max_connections(0); });
-  fill(rule.has_buffer_bytes(), [&] { rule.set_buffer_bytes(65536); });
+  fill(rule.has_buffer_bytes(), [&] { rule.set_buffer_bytes(262144); });
   for (WeightedUpstream& one : *rule.mutable_upstreams()) fill(one.has_weight(), [&] { one.set_weight(1); });
 }
 

@@ -146,6 +146,8 @@ class DispatchReader {
     if (const auto most = reading_.whole<uint32_t>(node, "max_connections")) rule.set_max_connections(*most);
     if (const auto bytes = reading_.whole<uint32_t>(node, "buffer_size")) rule.set_buffer_bytes(*bytes);
     for (const std::string& name : reading_.texts(node, "sni")) rule.add_sni(normalize_host(name));
+    // Names that are asked for where TLS is not ended are read from the ClientHello.
+    if (!rule.sni().empty() && listener.protocol() == LISTENER_STREAM) listener.set_protocol(LISTENER_TLS_PASSTHROUGH);
     for (const std::string& range : reading_.texts(node, "source")) rule.add_source(range);
     *listener.add_forward() = rule;
     auto& positions = reading_.positions;
