@@ -84,15 +84,17 @@ void append_hex_byte(std::string& into, std::string_view prefix, uint8_t byte) {
   into += kHex[byte & 15];
 }
 
+enum class Quotes : uint8_t { kEscape, kKeep };
+
 // Inside a JSON string (RFC 8259 7), or a quoted value of the pretty format: what clients send ends up here, so no
 // control character reaches a terminal and no malformed byte a JSON reader.
-void append_escaped(std::string& into, std::string_view text, LogFormat format) {
+void append_escaped(std::string& into, std::string_view text, LogFormat format, Quotes quotes = Quotes::kEscape) {
   const bool json = format == LogFormat::kJson;
   while (!text.empty()) {
     const auto byte = static_cast<uint8_t>(text[0]);
     const size_t length = utf8_length(text);
     const bool c1_control = byte == 0xc2 && length == 2 && static_cast<uint8_t>(text[1]) < 0xa0;
-    if (byte == '"' || byte == '\\') {
+    if ((byte == '"' || byte == '\\') && quotes == Quotes::kEscape) {
       (into += '\\') += text[0];
     } else if (byte == '\n') {
       into += "\\n";
@@ -139,7 +141,7 @@ void append_pretty(std::string& line, LogLevel level, Subsystem subsystem, std::
   append_time(line, std::chrono::system_clock::now());
   line.append(" ").append(level_name(level)).append(level_name(level).size() == 4 ? "  " : " ");
   line.append(subsystem_name(subsystem)).append(": ");
-  append_escaped(line, shortened(message), LogFormat::kPretty);
+  append_escaped(line, shortened(message), LogFormat::kPretty, Quotes::kKeep);  // it stands alone, not in quotes
   for (const LogField& field : fields) {
     if (line.size() > kMaxLine) break;
     line.append(" ").append(field.key()).append("=");

@@ -14,6 +14,7 @@
 #include "dataplane/base/log_writer.h"
 #include "dataplane/base/number.h"
 #include "dataplane/control/parent_process.h"
+#include "dataplane/control/startup_pages.h"
 
 namespace headgate::control {
 namespace {
@@ -199,6 +200,7 @@ void Parent::stop() {
 
 ProcessRole Parent::run() {
   if (!ended_ && state_.children.empty() && start_serving()) return {.serve = true, .channel = std::move(child_channel_)};
+  release_startup_pages();
   reap();  // what ended while this binary was being executed
   while (!ended_) {
     poll_once();

@@ -113,8 +113,10 @@ class CompressRun final : public http::FilterRun {
     return exchange.arena().make<EncodedBody>(body, std::move(encoder), exchange.arena(), variants, key);
   }
 
-  // RFC 9110 15.4.5: a 304 has the ETag of the 200. The client showed us that it holds a compressed form.
+  // RFC 9110 15.4.5: a 304 has the ETag of the 200 that this request would have got: weak if that were compressed.
   static void keep_etag_of_variant(http::Exchange& exchange, http::ResponseHead& head) {
+    const auto accepted = http::AcceptEncoding::parse(exchange.request().headers);
+    if (accepted.choose(kAvailable) == http::Coding::kIdentity) return;
     const std::string_view etag = head.headers.get(FieldId::kETag);
     if (etag.empty() || etag.starts_with("W/")) return;
     const std::string_view weak = exchange.arena().concat("W/", etag);

@@ -58,11 +58,12 @@ std::string make_etag(const FileStamp& stamp) {
   at = write_hex(at, stamp.size);
   *at++ = '-';
   at = write_hex(at, stamp.inode);
-  char text[18];
-  text[0] = '"';
-  char* end = write_hex(text + 1, stable_hash({fields, static_cast<size_t>(at - fields)}));
-  *end++ = '"';
-  return {text, end};
+  char hex[16];
+  const auto digits = static_cast<size_t>(write_hex(hex, stable_hash({fields, static_cast<size_t>(at - fields)})) - hex);
+  std::string etag(18, '0');
+  etag.front() = etag.back() = '"';
+  etag.replace(17 - digits, digits, hex, digits);
+  return etag;
 }
 
 // The path as a C string for the kernel; "" is the root. Null when it is too long to exist.

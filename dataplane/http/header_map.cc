@@ -1,6 +1,7 @@
 #include "dataplane/http/header_map.h"
 
 #include <array>
+#include <bit>
 #include <cstring>
 
 #include "dataplane/base/check.h"
@@ -67,21 +68,31 @@ static_assert(!kNames.back().empty(), "one name per FieldId");
 // A name as words that compare without case: (text | fold) == lower. `fold` has 0x20 under letters only, so that no
 // other byte can pass for one of ours.
 constexpr size_t kMaxName = 24;
-struct Row {
-  std::array<char, kMaxName> lower{};
-  std::array<char, kMaxName> fold{};
+struct alignas(64) Row {
+  char lower[kMaxName] = {};
+  char fold[kMaxName] = {};
   uint8_t size = 0;
   FieldId id = FieldId::kOther;
 };
 
 constexpr size_t kSlots = 256;
+constexpr size_t kShortest = 4;  // below: TE and Via, told apart by hand
 
-// Four characters and the length tell our names apart; case is folded by setting 0x20.
-constexpr size_t slot_of(const char* text, size_t size, uint32_t multiplier) {
-  const auto folded = [text](size_t at) { return static_cast<uint32_t>(static_cast<uint8_t>(text[at] | 0x20)); };
-  const uint32_t mixed = folded(0) | (folded(size / 2) << 8) | (folded(size - 1) << 16) |
-                         (folded(size >= 4 ? size - 4 : 0) << 24);
-  return ((mixed + static_cast<uint32_t>(size) * 0x2545f491U) * multiplier) >> 24;
+// First and last four characters, case folded by setting 0x20, and the length tell our names apart.
+constexpr size_t slot_of(uint32_t first, uint32_t last, size_t size, uint32_t multiplier) {
+  const uint32_t mixed = (first | 0x20202020U) + (last | 0x20202020U) * 0x2545f491U + static_cast<uint32_t>(size);
+  return (mixed * multiplier) >> 24;
+}
+constexpr uint32_t word_at(std::string_view text, size_t at) {
+  uint32_t word = 0;
+  for (size_t i = 0; i < 4; ++i) {
+    const auto byte = static_cast<uint32_t>(static_cast<uint8_t>(text[at + i]));
+    word |= byte << (std::endian::native == std::endian::little ? 8 * i : 24 - 8 * i);
+  }
+  return word;
+}
+constexpr size_t slot_of(std::string_view name, uint32_t multiplier) {
+  return slot_of(word_at(name, 0), word_at(name, name.size() - 4), name.size(), multiplier);
 }
 
 // The first odd multiplier that gives every name a slot of its own; found by the compiler.
@@ -91,7 +102,8 @@ constexpr uint32_t find_multiplier() {
     std::array<bool, kSlots> used{};
     bool clash = false;
     for (size_t id = 1; id < kIds && !clash; ++id) {
-      bool& slot = used[slot_of(kNames[id].data(), kNames[id].size(), multiplier)];
+      if (kNames[id].size() < kShortest) continue;
+      bool& slot = used[slot_of(kNames[id], multiplier)];
       clash = slot;
       slot = true;
     }
@@ -102,10 +114,17 @@ constexpr uint32_t find_multiplier() {
 constexpr uint32_t kMultiplier = find_multiplier();
 static_assert(kMultiplier != 0, "no perfect hash: change slot_of");
 
+// Plain arrays: an index below 256 needs no check.
+struct SlotTable {
+  uint8_t ids[kSlots] = {};
+};
+struct RowTable {
+  Row rows[kIds];
+};
 constexpr auto kRows = [] {
-  std::array<Row, kIds> rows{};
+  RowTable table;
   for (size_t id = 1; id < kIds; ++id) {
-    Row& row = rows[id];
+    Row& row = table.rows[id];
     row.size = static_cast<uint8_t>(kNames[id].size());
     row.id = static_cast<FieldId>(id);
     for (size_t i = 0; i < row.size; ++i) {
@@ -113,12 +132,12 @@ constexpr auto kRows = [] {
       row.fold[i] = is_alpha(kNames[id][i]) ? 0x20 : 0;
     }
   }
-  return rows;
+  return table;
 }();
 constexpr auto kSlotToId = [] {
-  std::array<uint8_t, kSlots> table{};
+  SlotTable table;
   for (size_t id = 1; id < kIds; ++id) {
-    table[slot_of(kNames[id].data(), kNames[id].size(), kMultiplier)] = static_cast<uint8_t>(id);
+    if (kNames[id].size() >= kShortest) table.ids[slot_of(kNames[id], kMultiplier)] = static_cast<uint8_t>(id);
   }
   return table;
 }();
@@ -131,7 +150,7 @@ Word load(const char* from) {
 }
 template <typename Word>
 bool differs(const Row& row, const char* text, size_t at) {
-  return (load<Word>(text + at) | load<Word>(row.fold.data() + at)) != load<Word>(row.lower.data() + at);
+  return (load<Word>(text + at) | load<Word>(row.fold + at)) != load<Word>(row.lower + at);
 }
 
 bool equals_row(const Row& row, std::string_view name) {
@@ -141,16 +160,22 @@ bool equals_row(const Row& row, std::string_view name) {
     if (differs<uint64_t>(row, text, 0) || differs<uint64_t>(row, text, size - 8)) return false;
     return size <= 16 || !differs<uint64_t>(row, text, 8);
   }
-  if (size >= 4) return !differs<uint32_t>(row, text, 0) && !differs<uint32_t>(row, text, size - 4);
-  return !differs<uint16_t>(row, text, 0) && !differs<uint16_t>(row, text, size - 2);
+  return !differs<uint32_t>(row, text, 0) && !differs<uint32_t>(row, text, size - 4);
 }
 
 }  // namespace
 
 FieldId field_id(std::string_view name) {
-  if (name.size() < 2 || name.size() > kMaxName) return FieldId::kOther;
-  const Row& row = kRows[kSlotToId[slot_of(name.data(), name.size(), kMultiplier)]];
-  return row.size == name.size() && equals_row(row, name) ? row.id : FieldId::kOther;
+  const size_t size = name.size();
+  if (size < kShortest) {
+    if (size == 2 && equals_ignore_case(name, "te")) return FieldId::kTe;
+    if (size == 3 && equals_ignore_case(name, "via")) return FieldId::kVia;
+    return FieldId::kOther;
+  }
+  if (size > kMaxName) return FieldId::kOther;
+  const size_t slot = slot_of(load<uint32_t>(name.data()), load<uint32_t>(name.data() + size - 4), size, kMultiplier);
+  const Row& row = kRows.rows[kSlotToId.ids[slot]];
+  return row.size == size && equals_row(row, name) ? row.id : FieldId::kOther;
 }
 
 std::string_view field_name(FieldId id) { return kNames[static_cast<size_t>(id)]; }
@@ -160,13 +185,6 @@ void HeaderMap::grow(uint32_t capacity) {
   for (uint32_t i = 0; i < size_; ++i) new (bigger + i) Field(fields_[i]);
   fields_ = bigger;
   capacity_ = capacity;
-}
-
-void HeaderMap::add(FieldId id, std::string_view name, std::string_view value) {
-  // 20 fields hold a browser's request.
-  if (size_ == capacity_) grow(capacity_ == 0 ? 20 : capacity_ * 2);
-  new (fields_ + size_++) Field{name, value, id};
-  present_ |= uint64_t{1} << static_cast<int>(id);
 }
 
 void HeaderMap::set(FieldId id, std::string_view value) {
@@ -227,6 +245,7 @@ void HeaderMap::assign(const HeaderMap& other) {
   for (uint32_t i = 0; i < other.size_; ++i) new (fields_ + i) Field(other.fields_[i]);
   size_ = other.size_;
   present_ = other.present_;
+  repeated_ = other.repeated_;
 }
 
 const Field* HeaderMap::find(FieldId id) const {
@@ -258,24 +277,18 @@ std::string_view HeaderMap::get(std::string_view name) const {
 }
 
 size_t HeaderMap::count(FieldId id) const {
-  if (!has(id)) return 0;
+  if (!has_several(id)) return has(id) ? 1 : 0;
   size_t count = 0;
   for (uint32_t i = 0; i < size_; ++i) count += fields_[i].id == id ? 1 : 0;
   return count;
 }
 
 std::string_view HeaderMap::combined(FieldId id) const {
-  size_t count = 0;
+  if (!has_several(id)) return get(id);
   size_t size = 0;
-  const Field* only = nullptr;
-  if (!has(id)) return {};
   for (const Field& field : fields()) {
-    if (field.id != id) continue;
-    only = &field;
-    ++count;
-    size += field.value.size() + 2;
+    if (field.id == id) size += field.value.size() + 2;
   }
-  if (count <= 1) return only == nullptr ? std::string_view() : only->value;
   char* const text = arena_->allocate_text(size);
   char* at = text;
   for (const Field& field : fields()) {

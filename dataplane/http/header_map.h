@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <new>
 #include <span>
 #include <string_view>
 
@@ -85,7 +86,11 @@ class HeaderMap {
   // Views must outlive the map: texts of the head block, of the arena, or static.
   void add(std::string_view name, std::string_view value) { add(field_id(name), name, value); }
   void add(FieldId id, std::string_view value) { add(id, field_name(id), value); }
-  void add(FieldId id, std::string_view name, std::string_view value);
+  void add(FieldId id, std::string_view name, std::string_view value) {
+    if (size_ == capacity_) [[unlikely]] grow(capacity_ == 0 ? kFirstCapacity : capacity_ * 2);
+    new (fields_ + size_++) Field{name, value, id};
+    note(id);
+  }
   // Replaces every field of that name by one.
   void set(FieldId id, std::string_view value);
   void set(std::string_view name, std::string_view value);
@@ -94,22 +99,24 @@ class HeaderMap {
   template <typename Predicate>
   void remove_if(Predicate&& predicate) {
     uint32_t kept = 0;
-    present_ = 0;
+    present_ = repeated_ = 0;
     for (uint32_t i = 0; i < size_; ++i) {
       if (predicate(fields_[i])) continue;
       fields_[kept++] = fields_[i];
-      present_ |= uint64_t{1} << static_cast<int>(fields_[kept - 1].id);
+      note(fields_[kept - 1].id);
     }
     size_ = kept;
   }
   void clear() {
     size_ = 0;
-    present_ = 0;
+    present_ = repeated_ = 0;
   }
   // A copy of the list (not of the texts) that may change on its own: for one attempt of a request.
   void assign(const HeaderMap& other);
 
   [[nodiscard]] bool has(FieldId id) const { return (present_ >> static_cast<int>(id)) & 1; }
+  // More than one field of that name?
+  [[nodiscard]] bool has_several(FieldId id) const { return (repeated_ >> static_cast<int>(id)) & 1; }
   // The first field of that name, or null.
   [[nodiscard]] const Field* find(FieldId id) const;
   [[nodiscard]] const Field* find(std::string_view name) const;
@@ -126,13 +133,21 @@ class HeaderMap {
   [[nodiscard]] Arena& arena() const { return *arena_; }
 
  private:
+  static constexpr uint32_t kFirstCapacity = 20;  // holds a browser's request
+
   void grow(uint32_t capacity);
+  void note(FieldId id) {
+    const uint64_t bit = uint64_t{1} << static_cast<int>(id);
+    repeated_ |= present_ & bit;
+    present_ |= bit;
+  }
 
   Arena* arena_;
   Field* fields_ = nullptr;
   uint32_t size_ = 0;
   uint32_t capacity_ = 0;
-  uint64_t present_ = 0;
+  uint64_t present_ = 0;   // one bit for each FieldId there is
+  uint64_t repeated_ = 0;  // and for each there is more than once
 };
 
 }  // namespace headgate::http

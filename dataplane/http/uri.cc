@@ -30,14 +30,29 @@ size_t find_target_special(std::string_view text, size_t at) {
   const __m128i percent = _mm_set1_epi8('%');
   const __m128i slash = _mm_set1_epi8('/');
   const __m128i dot = _mm_set1_epi8('.');
-  for (; at + 17 <= text.size(); at += 16) {
-    const __m128i here = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
-    const __m128i next = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at + 1));
+  const auto mask_at = [&](const char* from) {
+    const __m128i here = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    const __m128i next = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + 1));
     const __m128i dotted = _mm_and_si128(_mm_cmpeq_epi8(here, slash), _mm_cmpeq_epi8(next, dot));
     const __m128i single = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(here, query), _mm_cmpeq_epi8(here, fragment)),
                                         _mm_cmpeq_epi8(here, percent));
-    const int mask = _mm_movemask_epi8(_mm_or_si128(dotted, single));
-    if (mask != 0) return at + static_cast<size_t>(__builtin_ctz(static_cast<unsigned>(mask)));
+    return static_cast<uint32_t>(_mm_movemask_epi8(_mm_or_si128(dotted, single)));
+  };
+  if (text.size() >= 17 && at < text.size()) {
+    // `last` looks at all bytes but the final one, which is left to the loop below.
+    const char* const last = text.data() + text.size() - 17;
+    const char* from = text.data() + at;
+    for (; from <= last; from += 16) {
+      if (const uint32_t mask = mask_at(from); mask != 0) {
+        return static_cast<size_t>(from - text.data()) + static_cast<size_t>(__builtin_ctz(mask));
+      }
+    }
+    if (from - last < 16) {
+      if (const uint32_t mask = mask_at(last) >> (from - last); mask != 0) {
+        return static_cast<size_t>(from - text.data()) + static_cast<size_t>(__builtin_ctz(mask));
+      }
+    }
+    at = text.size() - 1;
   }
 #endif
   for (; at < text.size(); ++at) {
@@ -143,6 +158,38 @@ Result<void> parse_connect_target(std::string_view target, RequestHead& head) {
   return {};
 }
 
+#ifdef __SSE2__
+// The host of an authority of the usual kind: up to 32 bytes of lower-case labels, perhaps a port. Empty: look closer.
+std::string_view parse_plain_host(std::string_view authority) {
+  if (authority.empty() || authority.size() > 32) return {};
+  alignas(16) char text[32] = {};
+  std::memcpy(text, authority.data(), authority.size());
+  const auto mask_of = [&](auto&& test) {
+    const auto low = static_cast<uint32_t>(_mm_movemask_epi8(test(_mm_load_si128(reinterpret_cast<__m128i*>(text)))));
+    const auto high =
+        static_cast<uint32_t>(_mm_movemask_epi8(test(_mm_load_si128(reinterpret_cast<__m128i*>(text + 16)))));
+    return uint64_t{low} | (uint64_t{high} << 16);
+  };
+  const auto range = [](__m128i bytes, char from, char span) {
+    const __m128i shifted = _mm_sub_epi8(bytes, _mm_set1_epi8(from));
+    return _mm_cmpeq_epi8(_mm_min_epu8(shifted, _mm_set1_epi8(span)), shifted);
+  };
+  const uint64_t letters = mask_of([&](__m128i bytes) { return _mm_or_si128(range(bytes, 'a', 25), range(bytes, '0', 9)); });
+  const uint64_t dots = mask_of([](__m128i bytes) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8('.')); });
+  const uint64_t hyphens = mask_of([](__m128i bytes) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-')); });
+  const auto size = static_cast<size_t>(__builtin_ctzll(~(letters | dots | hyphens)));
+  if (size == 0) return {};
+  // Labels neither begin nor end with a hyphen, nor are they empty: next to a dot or an edge stands a letter or digit.
+  const uint64_t inside = (uint64_t{1} << size) - 1;
+  const uint64_t edges = ((dots << 1) | (dots >> 1) | 1 | (uint64_t{1} << (size - 1))) & inside;
+  if ((edges & ~letters) != 0) return {};
+  if (size == authority.size()) return authority;
+  if (authority[size] != ':') return {};
+  const auto port = parse_decimal<uint16_t>(authority.substr(size + 1));
+  return port && *port != 0 ? authority.substr(0, size) : std::string_view();
+}
+#endif
+
 }  // namespace
 
 Result<std::string_view> normalize_path(std::string_view path, Arena& arena) {
@@ -197,6 +244,9 @@ Result<void> parse_target(std::string_view target, RequestHead& head) {
 }
 
 Result<std::string_view> parse_host(std::string_view authority, Arena& arena) {
+#ifdef __SSE2__
+  if (const std::string_view plain = parse_plain_host(authority); !plain.empty()) return plain;
+#endif
   if (authority.size() > 255 + 6) return malformed("the host is too long");
   const auto found = host_of_authority(authority);
   if (!found) return malformed("the host is not valid");

@@ -63,13 +63,13 @@ Outcome FieldLines::parse(std::string_view bytes, const FieldRules& rules, http:
       line_ = static_cast<size_t>(line + 2 - begin);
       return Outcome::kDone;
     }
-    const char* name_end = find_name_end(line, end);
+    const char* name_end = find_name_end(line, end, begin);
     bool underscore = false;
     if (name_end != end && *name_end != ':') [[unlikely]] name_end = find_rare_name_end(name_end, end, underscore);
     if (name_end == end || *name_end != ':' || name_end == line) return judge_stop(begin, line, end, rules);
     const char* value = name_end + 1;
     while (value != end && is_space(*value)) ++value;
-    const char* const stop = find_control(value, end);
+    const char* const stop = find_control(value, end, begin);
     if (end - stop < 2 || stop[0] != '\r' || stop[1] != '\n') return judge_stop(begin, line, end, rules);
     const char* value_end = stop;
     while (value_end != value && is_space(value_end[-1])) --value_end;

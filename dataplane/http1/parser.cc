@@ -30,6 +30,20 @@ bool has_version_form(std::string_view text) {
   return text.size() == 8 && text.starts_with("HTTP/") && is_digit(text[5]) && text[6] == '.' && is_digit(text[7]);
 }
 
+// The usual value, compared as two words: setting 0x20 folds the case, and no control byte is left in a value.
+bool is_keep_alive(std::string_view value) {
+  if (value.size() != 10) return false;
+  uint64_t first = 0;
+  uint16_t last = 0;
+  std::memcpy(&first, value.data(), 8);
+  std::memcpy(&last, value.data() + 8, 2);
+  uint64_t wanted_first = 0;
+  uint16_t wanted_last = 0;
+  std::memcpy(&wanted_first, "keep-ali", 8);
+  std::memcpy(&wanted_last, "ve", 2);
+  return (first | 0x2020202020202020U) == wanted_first && (last | 0x2020U) == wanted_last;
+}
+
 // RFC 9112 9.3: persistent unless "close" is asked for, or in HTTP/1.0 unless "keep-alive" is.
 bool wants_keep_alive(const http::HeaderMap& headers, Version version) {
   bool keep_alive = version != Version::kHttp10;
@@ -37,6 +51,10 @@ bool wants_keep_alive(const http::HeaderMap& headers, Version version) {
   for (const http::Field& field : headers.fields()) {
     if (field.id != FieldId::kConnection) continue;
     std::string_view rest = field.value;
+    if (is_keep_alive(rest)) {
+      keep_alive = true;
+      continue;
+    }
     while (const auto token = next_list_element(rest)) {
       if (equals_ignore_case(*token, "close")) return false;
       if (equals_ignore_case(*token, "keep-alive")) keep_alive = true;
@@ -105,7 +123,7 @@ Outcome RequestParser::parse_start_line(std::string_view bytes, const http::Http
     return judge_start_line(bytes, window.size(), window_full);
   }
   const char* const target = ++at;
-  at = find_target_end(at, end);
+  at = find_target_end(at, end, begin);
   const auto target_size = static_cast<size_t>(at - target);
   if (end - at < 11 || *at != ' ' || target_size == 0) return judge_start_line(bytes, window.size(), window_full);
   ++at;
@@ -140,7 +158,7 @@ Outcome RequestParser::judge_start_line(std::string_view bytes, size_t window, b
   }
   if (method.empty()) return fail(Errc::kMalformed, "an empty method");
   const std::string_view rest = space == std::string_view::npos ? std::string_view() : line.substr(space + 1);
-  const char* const target_end = find_target_end(rest.data(), rest.data() + rest.size());
+  const char* const target_end = find_target_end(rest.data(), rest.data() + rest.size(), rest.data());
   const std::string_view target = rest.substr(0, static_cast<size_t>(target_end - rest.data()));
   if (target.empty()) return fail(Errc::kMalformed, "an empty request target");
   if (target.size() == rest.size()) {
@@ -157,7 +175,7 @@ Result<void> RequestParser::finish_host(http::RequestHead& head) {
   if (host == nullptr) {
     if (head.version != Version::kHttp10) return malformed;  // RFC 9112 3.2
   } else {
-    if (head.headers.count(FieldId::kHost) != 1) return malformed;
+    if (head.headers.has_several(FieldId::kHost)) return malformed;
     if (head.authority.empty()) {
       if (host->value.empty()) return malformed;
       head.authority = host->value;
@@ -260,7 +278,7 @@ Outcome ResponseParser::parse_start_line(std::string_view bytes, http::ResponseH
   reason_ = line[12] == ' ' ? 13 : 12;
   reason_size_ = static_cast<uint32_t>(line.size() - 1 - reason_);
   const char* const reason = line.data() + reason_;
-  if (find_control(reason, reason + reason_size_) != reason + reason_size_) {
+  if (find_control(reason, reason + reason_size_, bytes.data()) != reason + reason_size_) {
     return fail(Errc::kMalformed, "a control character in the reason phrase");
   }
   fields_.start_at(feed + 1);

@@ -1,5 +1,5 @@
 // scan.h -- find the end of a name, a value or a target, 16 or 32 bytes at a time where the machine has the registers.
-// None of these reads outside [at, end).   Thread: any (pure).
+// None of these reads outside [floor, end); bytes before `at`, when there are enough, spare the slow loop at the end.   Thread: any (pure).
 #pragma once
 
 #include <array>
@@ -25,7 +25,7 @@ constexpr std::array<uint8_t, 256> make_classes() {
     uint8_t classes = 0;
     if (is_alpha(c) || is_digit(c) || c == '-') classes |= kCommonName;
     if (byte > 0x20 && byte < 0x7f) classes |= kTargetChar;
-    if ((byte < 0x20 && c != '\t') || byte == 0x7f) classes |= kControl;
+    if (byte < 0x20 || byte == 0x7f) classes |= kControl;
     // Methods are case-sensitive, and every registered one is upper case: "get" is a client that got it wrong.
     if (is_token_char(c) && !(c >= 'a' && c <= 'z')) classes |= kMethodChar;
     table[static_cast<size_t>(byte)] = classes;
@@ -48,64 +48,85 @@ inline __m128i in_range(__m128i bytes, char low, char span) {
   return _mm_cmpeq_epi8(_mm_min_epu8(shifted, _mm_set1_epi8(span)), shifted);
 }
 inline __m128i controls(__m128i bytes) {
-  const __m128i low = in_range(bytes, 0, 0x1f);
-  const __m128i tab = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\t'));
-  const __m128i del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
-  return _mm_or_si128(_mm_andnot_si128(tab, low), del);
+  const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+  return _mm_or_si128(low, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)));
+}
+inline uint32_t control_mask(const char* at) { return static_cast<uint32_t>(_mm_movemask_epi8(controls(load(at)))); }
+inline uint32_t name_stop_mask(const char* at) {
+  const __m128i bytes = load(at);
+  const __m128i alpha = in_range(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 25);
+  const __m128i digit = in_range(bytes, '0', 9);
+  const __m128i hyphen = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-'));
+  return static_cast<uint32_t>(_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(alpha, digit), hyphen))) ^ 0xffffU;
+}
+inline uint32_t target_stop_mask(const char* at) {
+  return static_cast<uint32_t>(_mm_movemask_epi8(in_range(load(at), 0x21, 0x7e - 0x21))) ^ 0xffffU;
+}
+// Whole registers, then one that overlaps what was looked at already.
+template <uint32_t (*mask_at)(const char*)>
+inline const char* find(const char* at, const char* end, const char* floor, uint8_t stop_classes, bool stop_if) {
+  if (end - floor >= 16) [[likely]] {
+    const char* const last = end - 16;
+    for (; at <= last; at += 16) {
+      if (const uint32_t mask = mask_at(at); mask != 0) return at + __builtin_ctz(mask);
+    }
+    if (at == end) return end;
+    const uint32_t mask = mask_at(last) >> (at - last);
+    return mask != 0 ? at + __builtin_ctz(mask) : end;
+  }
+  while (at != end && has_class(*at, stop_classes) != stop_if) ++at;
+  return at;
 }
 }  // namespace scan_sse2
 #endif
 
-// The first control byte (but no tab) or DEL: where a field value ends, well or badly.
-inline const char* find_control(const char* at, const char* end) {
+// The first control byte, tab included, or DEL: where a field value ends, unless it is a tab.
+inline const char* find_control_or_tab(const char* at, const char* end, const char* floor) {
 #ifdef __AVX2__
   for (; end - at >= 32; at += 32) {
     const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
     const __m256i low = _mm256_cmpeq_epi8(_mm256_min_epu8(bytes, _mm256_set1_epi8(0x1f)), bytes);
-    const __m256i tab = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('\t'));
     const __m256i del = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(0x7f));
-    const auto mask = static_cast<uint32_t>(
-        _mm256_movemask_epi8(_mm256_or_si256(_mm256_andnot_si256(tab, low), del)));
+    const auto mask = static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_or_si256(low, del)));
     if (mask != 0) return at + __builtin_ctz(mask);
   }
 #endif
 #ifdef __SSE2__
-  for (; end - at >= 16; at += 16) {
-    const auto mask = static_cast<uint32_t>(_mm_movemask_epi8(scan_sse2::controls(scan_sse2::load(at))));
-    if (mask != 0) return at + __builtin_ctz(mask);
-  }
-#endif
+  return scan_sse2::find<scan_sse2::control_mask>(at, end, floor, scan_tables::kControl, true);
+#else
+  static_cast<void>(floor);
   while (at != end && !has_class(*at, scan_tables::kControl)) ++at;
+  return at;
+#endif
+}
+
+// The first control byte but tab, or DEL.
+inline const char* find_control(const char* at, const char* end, const char* floor) {
+  at = find_control_or_tab(at, end, floor);
+  while (at != end && *at == '\t') [[unlikely]] at = find_control_or_tab(at + 1, end, floor);
   return at;
 }
 
 // The first byte that is no letter, digit or hyphen: nearly always the colon.
-inline const char* find_name_end(const char* at, const char* end) {
+inline const char* find_name_end(const char* at, const char* end, const char* floor) {
 #ifdef __SSE2__
-  for (; end - at >= 16; at += 16) {
-    const __m128i bytes = scan_sse2::load(at);
-    const __m128i alpha = scan_sse2::in_range(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 25);
-    const __m128i digit = scan_sse2::in_range(bytes, '0', 9);
-    const __m128i hyphen = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-'));
-    const auto mask = static_cast<uint32_t>(_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(alpha, digit), hyphen)));
-    if (mask != 0xffff) return at + __builtin_ctz(~mask);
-  }
-#endif
+  return scan_sse2::find<scan_sse2::name_stop_mask>(at, end, floor, scan_tables::kCommonName, false);
+#else
+  static_cast<void>(floor);
   while (at != end && has_class(*at, scan_tables::kCommonName)) ++at;
   return at;
+#endif
 }
 
 // The first byte that cannot stand in a request target: space, control, DEL, or above ASCII.
-inline const char* find_target_end(const char* at, const char* end) {
+inline const char* find_target_end(const char* at, const char* end, const char* floor) {
 #ifdef __SSE2__
-  for (; end - at >= 16; at += 16) {
-    const auto mask =
-        static_cast<uint32_t>(_mm_movemask_epi8(scan_sse2::in_range(scan_sse2::load(at), 0x21, 0x7e - 0x21)));
-    if (mask != 0xffff) return at + __builtin_ctz(~mask);
-  }
-#endif
+  return scan_sse2::find<scan_sse2::target_stop_mask>(at, end, floor, scan_tables::kTargetChar, false);
+#else
+  static_cast<void>(floor);
   while (at != end && has_class(*at, scan_tables::kTargetChar)) ++at;
   return at;
+#endif
 }
 
 }  // namespace headgate::http1

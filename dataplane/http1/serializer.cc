@@ -56,33 +56,37 @@ char* append(char* into, std::string_view text) {
 
 bool is_clean(std::string_view value) {
   const char* const end = value.data() + value.size();
-  return find_control(value.data(), end) == end;
-}
-bool is_clean_name(std::string_view name) {
-  const char* const end = name.data() + name.size();
-  const char* const stop = find_name_end(name.data(), end);
-  return stop == end ? !name.empty() : is_token(name);
+  return find_control(value.data(), end, value.data()) == end;
 }
 
-// RFC 9110 5.5; P7: a value that would start a line of its own never leaves.
-char* append_field(char* into, std::string_view name, std::string_view value) {
-  if (!is_clean_name(name) || !is_clean(value)) [[unlikely]] {
+// Names with characters that are legal but rare.
+bool is_rare_name(const char* name, const char* end) {
+  return is_token({name, static_cast<size_t>(end - name)});
+}
+
+// RFC 9110 5.5; P7: a value that would start a line of its own never leaves. Looked at where it was written, which lies
+// behind at least the start line: `floor` is the start of the head.
+char* append_field(char* into, std::string_view name, std::string_view value, const char* floor) {
+  char* at = append(into, name);
+  const char* const name_end = at;
+  *at++ = ':';
+  *at++ = ' ';
+  at = append(at, value);
+  const bool clean_name = name_end != into && (find_name_end(into, name_end, floor) == name_end ||
+                                               is_rare_name(into, name_end));
+  if (!clean_name || find_control(name_end, at, floor) != at) [[unlikely]] {
     HG_BUG("a field with a control character in it was about to be sent");
     return into;
   }
-  into = append(into, name);
-  *into++ = ':';
-  *into++ = ' ';
-  into = append(into, value);
-  *into++ = '\r';
-  *into++ = '\n';
-  return into;
+  *at++ = '\r';
+  *at++ = '\n';
+  return at;
 }
 
-char* append_fields(char* into, const http::HeaderMap& fields) {
+char* append_fields(char* into, const http::HeaderMap& fields, const char* floor) {
   for (const Field& field : fields.fields()) {
     if ((kFramingFields & bit(field.id)) != 0) continue;
-    into = append_field(into, field.name, field.value);
+    into = append_field(into, field.name, field.value, floor);
   }
   return into;
 }
@@ -112,7 +116,7 @@ char* append_framing(char* into, const HeadOptions& options) {
     case ConnectionField::kKeepAlive: into = append(into, "Connection: keep-alive\r\n"); break;
     case ConnectionField::kUpgrade:
       into = append(into, "Connection: upgrade\r\n");
-      if (!options.upgrade.empty()) into = append_field(into, "Upgrade", options.upgrade);
+      if (!options.upgrade.empty()) into = append_field(into, "Upgrade", options.upgrade, into);
       break;
   }
   return append(into, "\r\n");
@@ -127,7 +131,7 @@ size_t fields_room(const http::HeaderMap& fields) {
 // A start-line part that must not break out of its line. The parsers never give such; rewriting filters might.
 bool is_clean_target(std::string_view target) {
   const char* const end = target.data() + target.size();
-  return !target.empty() && find_target_end(target.data(), end) == end;
+  return !target.empty() && find_target_end(target.data(), end, target.data()) == end;
 }
 
 }  // namespace
@@ -148,17 +152,19 @@ char* write_request_head(char* into, const http::RequestHead& head, const http::
     HG_BUG("a request target with a space or control character in it was about to be sent");
     target = "/";
   }
+  const char* const begin = into;
   into = append(into, head.method_text);
   *into++ = ' ';
   into = append(into, target);
   into = append(into, " HTTP/1.1\r\n");
   // RFC 9110 7.2: Host first, where there is a choice.
-  if (!fields.has(FieldId::kHost)) into = append_field(into, "Host", head.authority);
-  into = append_fields(into, fields);
+  if (!fields.has(FieldId::kHost)) into = append_field(into, "Host", head.authority, begin);
+  into = append_fields(into, fields, begin);
   return append_framing(into, options);
 }
 
 char* write_response_head(char* into, const http::ResponseHead& head, const HeadOptions& options) {
+  const char* const begin = into;
   into = append(into, "HTTP/1.1 ");
   const uint32_t status = head.status >= 100 && head.status <= 999 ? head.status : 500;
   *into++ = static_cast<char>('0' + status / 100);
@@ -168,8 +174,8 @@ char* write_response_head(char* into, const http::ResponseHead& head, const Head
   const bool own_reason = !head.reason.empty() && is_clean(head.reason);
   into = append(into, own_reason ? head.reason : http::reason_phrase(static_cast<uint16_t>(status)));
   into = append(into, "\r\n");
-  if (!options.date.empty() && !head.headers.has(FieldId::kDate)) into = append_field(into, "Date", options.date);
-  into = append_fields(into, head.headers);
+  if (!options.date.empty() && !head.headers.has(FieldId::kDate)) into = append_field(into, "Date", options.date, begin);
+  into = append_fields(into, head.headers, begin);
   return append_framing(into, options);
 }
 
@@ -187,7 +193,7 @@ char* write_last_chunk(char* into, bool first, const http::Trailers* trailers) {
   into = append(into, first ? "0\r\n" : "\r\n0\r\n");
   if (trailers != nullptr) {
     for (const Field& field : trailers->fields()) {
-      if (!http::is_forbidden_trailer(field.id, field.name)) into = append_field(into, field.name, field.value);
+      if (!http::is_forbidden_trailer(field.id, field.name)) into = append_field(into, field.name, field.value, into);
     }
   }
   return append(into, "\r\n");

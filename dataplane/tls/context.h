@@ -1,4 +1,4 @@
-// context.h -- what handshakes need: one ServerContext per (listener, worker), one ClientContext per (upstream, worker).
+// context.h -- what handshakes need: a ServerContext per (listener, worker), a ClientContext per (upstream, worker).
 //
 // Each owns one SSL_CTX (about 100 us and 13 KB), made when the listener or upstream is, never before. Certificates,
 // ticket keys and sessions are not in it: they are swapped without making a new one.

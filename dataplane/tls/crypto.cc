@@ -78,7 +78,8 @@ class Md5 {
 // The 16 bytes as 22 characters of the crypt alphabet, in the order that the scheme prescribes.
 std::string md5_crypt_text(const std::array<uint8_t, 16>& digest) {
   constexpr std::string_view kAlphabet = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-  constexpr std::array<std::array<uint8_t, 3>, 5> kOrder = {{{0, 6, 12}, {1, 7, 13}, {2, 8, 14}, {3, 9, 15}, {4, 10, 5}}};
+  constexpr std::array<std::array<uint8_t, 3>, 5> kOrder = {
+      {{0, 6, 12}, {1, 7, 13}, {2, 8, 14}, {3, 9, 15}, {4, 10, 5}}};
   std::string text;
   const auto append = [&](uint32_t value, int characters) {
     for (; characters > 0; --characters, value >>= 6) text += kAlphabet[value & 63];

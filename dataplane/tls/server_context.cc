@@ -164,7 +164,8 @@ std::string ServerContext::configure() {
   if (!wire_alpn_.empty()) SSL_CTX_set_alpn_select_cb(ctx, on_alpn, nullptr);
   if (auto problem = configure_client_certificates(); !problem.empty()) return problem;
 
-  std::string realm = settings_.listener + '\0' + static_cast<char>('0' + static_cast<int>(settings_.client_certificate));
+  const auto policy = static_cast<char>('0' + static_cast<int>(settings_.client_certificate));
+  std::string realm = settings_.listener + '\0' + policy;
   if (settings_.client_ca != nullptr) realm += as_text(settings_.client_ca->digest());
   realm += std::to_string(settings_.client_depth.value_or(UINT32_MAX));
   realm_ = sha256(realm);

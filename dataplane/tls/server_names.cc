@@ -55,8 +55,9 @@ std::shared_ptr<const ServerNames> ServerNames::build(std::span<const Certificat
     const bool wildcard = first_name.starts_with('*');
     const Table& table = wildcard ? made->wildcard_ : made->exact_;
     const auto at = table.find(wildcard ? std::string_view(first_name).substr(1) : std::string_view(first_name));
-    const bool same_site = at != table.end() && (at->second.ecdsa == made->default_.ecdsa || made->default_.ecdsa == nullptr) &&
-                           (at->second.rsa == made->default_.rsa || made->default_.rsa == nullptr);
+    const Entry& chosen = made->default_;
+    const bool same_site = at != table.end() && (chosen.ecdsa == nullptr || at->second.ecdsa == chosen.ecdsa) &&
+                           (chosen.rsa == nullptr || at->second.rsa == chosen.rsa);
     if (same_site) made->default_ = at->second;
   }
   return made;

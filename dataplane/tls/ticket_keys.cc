@@ -99,9 +99,7 @@ const TicketKey* TicketKeys::encrypting(WallTime now) const {
 
 const TicketKey* TicketKeys::find(Bytes id, WallTime now) const {
   for (const TicketKey& key : keys_) {
-    if (key.accepted_at(now) && id.size() == key.id().size() && std::memcmp(id.data(), key.id().data(), id.size()) == 0) {
-      return &key;
-    }
+    if (key.accepted_at(now) && as_text(id) == as_text(key.id())) return &key;
   }
   return nullptr;
 }

@@ -55,6 +55,7 @@ void Worker::run() {
   for (auto& listener : listeners_) listener->close_all();
   for (auto& listener : leaving_) listener->close_all();
   loop_.run_once(Duration(0));
+  if (context_.release_files != nullptr) context_.release_files(context_);
 }
 
 std::vector<std::string> Worker::apply(std::shared_ptr<const snapshot::Snapshot> snapshot,
@@ -64,6 +65,8 @@ std::vector<std::string> Worker::apply(std::shared_ptr<const snapshot::Snapshot>
   current_ = SnapshotRef::make(std::move(snapshot), retire_);
   const snapshot::Snapshot& next = **current_;
   pools_.bind(next.upstreams);
+  context_.file_cache_bytes = next.file_cache_bytes;
+  context_.open_files = next.open_files;
   const auto wanted = [&next](const OpenListener& open) -> std::shared_ptr<const snapshot::Listener> {
     for (const auto& listener : next.listeners) {
       if (listener->name == open.settings().name && listener->same_socket(open.settings())) return listener;

@@ -266,6 +266,8 @@ class WebSocketBackend:
     def close(self):
         async def end():
             self.server.close()
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
             await asyncio.sleep(0.05)
             self.loop.stop()
 

@@ -45,7 +45,7 @@ class Raw:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_hostname=name)
-        self.buffer = b""
+        self.buffer = bytearray()  # grows and shrinks without copying it all
 
     def __enter__(self):
         return self
@@ -68,15 +68,17 @@ class Raw:
     def read_exactly(self, size):
         while len(self.buffer) < size:
             if not self._more():
-                raise Closed(self.buffer)
-        data, self.buffer = self.buffer[:size], self.buffer[size:]
+                raise Closed(bytes(self.buffer))
+        data = bytes(self.buffer[:size])
+        del self.buffer[:size]
         return data
 
     def read_line(self):
-        while b"\r\n" not in self.buffer:
+        while (end := self.buffer.find(b"\r\n")) < 0:
             if not self._more():
-                raise Closed(self.buffer)
-        line, self.buffer = self.buffer.split(b"\r\n", 1)
+                raise Closed(bytes(self.buffer))
+        line = bytes(self.buffer[:end])
+        del self.buffer[:end + 2]
         assert b"\n" not in line and b"\r" not in line, line
         return line.decode("latin-1")
 
@@ -122,7 +124,8 @@ class Raw:
                 pass
         except ConnectionResetError:
             pass
-        data, self.buffer = self.buffer, b""
+        data = bytes(self.buffer)
+        self.buffer.clear()
         return data
 
     def is_closed(self, seconds=3):

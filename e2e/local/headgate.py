@@ -93,7 +93,7 @@ def run_headgate(*args, timeout=10, cwd=None, env=None, stdin=subprocess.DEVNULL
 class Headgate:
     """A running server. Use as a context manager, or call close(), which also asserts that it ended cleanly."""
 
-    def __init__(self, config=None, *, args=(), workers=1, directory=None, env=None, wait=True):
+    def __init__(self, config=None, *, args=(), workers=1, directory=None, env=None, wait=True, admin=None):
         if not BINARY.exists():
             raise AssertionError(f"there is no {BINARY}: build it, or set HEADGATE_BINARY")
         self.owns_directory = directory is None
@@ -106,7 +106,8 @@ class Headgate:
         if config is not None:
             self.write(config)
             command += ["-config", str(self.file)]
-        command += ["-workers", str(workers), "-admin", f"unix://{self.socket}", *map(str, args)]
+        command += ["-workers", str(workers), "-admin", admin or f"unix://{self.socket}", *map(str, args)]
+        self.closed = False
         self.command = command
         self.expected_exit = 0
         self.alarms_allowed = None
@@ -208,6 +209,9 @@ class Headgate:
 
     def close(self):
         """SIGTERM, then the clean end that every test expects: exit status, nobody left behind, nothing alarming in the log."""
+        if self.closed:
+            return
+        self.closed = True
         failures = []
         self.seen |= set(self.processes())
         if self.process.poll() is None:

@@ -87,7 +87,7 @@ def test_stats_and_status(site):
 
 def test_loopback_port(start):
     port, admin = free_port(), free_port()
-    server = start({**config(port), "admin": f"http://127.0.0.1:{admin}"}, args=["-admin", f"http://127.0.0.1:{admin}"], wait=False)
+    server = start(config(port), admin=f"http://127.0.0.1:{admin}", wait=False)
 
     def ready():
         try:

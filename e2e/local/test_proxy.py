@@ -296,7 +296,8 @@ def test_all_targets_gone_is_503_or_502(start):
 def test_active_health_check(start):
     with Backend(name="a") as a, Backend(name="b") as b:
         port = free_port()
-        start(pool_config(port, [a.url, b.url], health_check={"path": "/status/200", "interval": 0.2, "timeout": 0.5, "healthy": 1, "unhealthy": 1}))
+        start(pool_config(port, [a.url, b.url], health_check={"path": "/status/200", "interval": 0.2, "timeout": 0.5, "healthy": 1, "unhealthy": 1},
+                          retry_timeout_seconds=1))
         assert set(served_by(port, 20)) == {"a", "b"}
         gone = b.port
         b.close()

@@ -90,20 +90,26 @@ constexpr std::array<Variable, 73> kVariables{{
     {"version", TextScope::kRequest},
 }};
 // header_x_user and http_x_user are the request field X-User, as in nginx.
-constexpr std::array<std::string_view, 4> kFamilies{"header_", "http_", "cookie_", "arg_"};
-constexpr std::array<std::string_view, 2> kResponseFamilies{"response_header_", "sent_http_"};
+constexpr std::array<Variable, 6> kFamilies{{
+    {"header_", TextScope::kRequest},
+    {"http_", TextScope::kRequest},
+    {"cookie_", TextScope::kRequest},
+    {"arg_", TextScope::kRequest},
+    {"response_header_", TextScope::kResponse},
+    {"sent_http_", TextScope::kResponse},
+}};
 
 bool is_variable_char(char c) { return is_alpha(c) || is_digit(c) || c == '_'; }
 
 bool is_variable(std::string_view name, TextScope scope) {
+  const auto in_scope = [&](const Variable& one) {
+    return scope == TextScope::kResponse || one.scope == TextScope::kRequest;
+  };
   for (const Variable& variable : kVariables) {
-    if (variable.name == name) return scope == TextScope::kResponse || variable.scope == TextScope::kRequest;
+    if (variable.name == name) return in_scope(variable);
   }
-  for (const std::string_view family : kFamilies) {
-    if (name.starts_with(family) && name.size() > family.size()) return true;
-  }
-  for (const std::string_view family : kResponseFamilies) {
-    if (scope == TextScope::kResponse && name.starts_with(family) && name.size() > family.size()) return true;
+  for (const Variable& family : kFamilies) {
+    if (name.starts_with(family.name) && name.size() > family.name.size()) return in_scope(family);
   }
   return false;
 }
@@ -129,6 +135,7 @@ std::string indexed(std::string_view field, int index) {
 }  // namespace
 
 std::span<const Variable> variables() { return kVariables; }
+std::span<const Variable> variable_families() { return kFamilies; }
 
 void check_text(std::string_view field, std::string_view text, TextScope scope, int groups, Problems& problems) {
   check_field_value(field, text, problems);

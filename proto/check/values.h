@@ -19,12 +19,13 @@ enum class TextScope : uint8_t {
   kResponse,  // plus what is known once it is answered: logs, response fields
 };
 
-// The names without "$", in the order of the documentation; families such as header_NAME end with "_".
+// A name without its "$".
 struct Variable {
   std::string_view name;
   TextScope scope;
 };
 std::span<const Variable> variables();
+std::span<const Variable> variable_families();  // "header_" and the like
 
 // Reports unknown $variables of `text`. `groups`: how many regex groups $1..$9 may refer to; -1: none at all.
 void check_text(std::string_view field, std::string_view text, TextScope scope, int groups, Problems& problems);

@@ -1,4 +1,4 @@
-// The section `dispatch`: each rule belongs to one listener and says what happens there.
+// dispatch.cc -- the section `dispatch`: each rule belongs to one listener and says what happens there.
 // HTTP rules become one VirtualHost per host of the listener. A rule counts for every host that one of its patterns
 // covers, and a rule without hosts for all; in each VirtualHost the rules with the narrower host stand first.
 #include <algorithm>
@@ -406,7 +406,11 @@ class DispatchReader {
     Listener& listener = message(entry);
     if (listener.protocol() != LISTENER_HTTP && listener.protocol() != LISTENER_HTTPS) return;
     listener.set_route_table(entry.name);
-    reading_.set.add_route_tables()->set_name(entry.name);
+    RouteTable& table = *reading_.set.add_route_tables();
+    table.set_name(entry.name);
+    // `timeouts.idle` also ends a tunnel (WebSocket) without traffic.
+    const ListenerTimeouts& times = reading_.set.settings().timeouts();
+    if (times.has_idle()) *table.mutable_timeouts()->mutable_tunnel_idle() = times.idle();
     reading_.positions.add(check::Kind::kRouteTable, entry.name, "", entry.node);
     std::set<std::string> hosts;
     for (const HttpRule& rule : rules_[at]) {

@@ -1,4 +1,5 @@
-// The sections `dns`, `zones`, and `dns_ttl`, `dns_auto_ptr`. What a dns listener does is read in dispatch.cc.
+// dns.cc -- the sections `dns`, `zones`, and `dns_ttl`, `dns_auto_ptr`.
+// What a dns listener does is read in dispatch.cc.
 #include <set>
 
 #include "dataplane/base/text.h"

@@ -1,5 +1,5 @@
-// The one declarative description of the users' file. schema.json is written from it; sections read what it lets
-// through.
+// file_shape.cc -- the one declarative description of the users' file.
+// schema.json is written from it; the sections read what it lets through; print follows its order.
 #include "dataplane/base/address.h"
 #include "dataplane/base/host_name.h"
 #include "dataplane/base/text.h"

@@ -1,4 +1,4 @@
-// The section `listen`, and `backlog`.
+// listen.cc -- the section `listen`, and `backlog`.
 #include "dataplane/base/text.h"
 #include "proto/json/reading.h"
 

@@ -1,4 +1,4 @@
-// The section `logging`, and the single keys `admin`, `temp_dir`, `trusted_proxies`.
+// logging.cc -- the section `logging`, and the single keys `admin`, `temp_dir`, `trusted_proxies`.
 #include <algorithm>
 #include <array>
 

@@ -1,4 +1,4 @@
-// JSON Schema (draft-07) out of the tables of file_shape.cc.
+// schema.cc -- JSON Schema (draft-07) out of the tables of file_shape.cc.
 #include <map>
 #include <string>
 #include <vector>

@@ -1,4 +1,4 @@
-// The sections `timeouts` and `limits`, of the file and of listeners.
+// timeouts.cc -- the sections `timeouts` and `limits`, of the file and of listeners.
 #include "proto/json/reading.h"
 
 namespace headgate::json {
@@ -18,7 +18,10 @@ void read_limits(const Reading& reading, NodeId node, ListenerLimits& limits) {
 void read_times(const Reading& reading, NodeId node, ProxySettings& settings) {
   ListenerTimeouts times;
   google::protobuf::Duration value;
-  if (reading.duration(node, "header", &value)) *times.mutable_header() = value;
+  if (reading.duration(node, "header", &value)) {
+    *times.mutable_header() = value;
+    *times.mutable_tls_handshake() = value;  // what comes before a head is waited for as long, as in nginx
+  }
   if (reading.duration(node, "body", &value)) *times.mutable_body() = value;
   if (reading.duration(node, "idle", &value)) *times.mutable_idle() = value;
   if (reading.duration(node, "drain", &value)) *times.mutable_drain() = value;

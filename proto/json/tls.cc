@@ -1,4 +1,4 @@
-// The section `tls`, of the file and of listeners, and the material that files hold.
+// tls.cc -- the section `tls`, of the file and of listeners, and the material that files hold.
 #include "dataplane/base/text.h"
 #include "proto/json/reading.h"
 

@@ -1,4 +1,4 @@
-// The section `upstreams`, and the upstreams that a rule names by the address of its target.
+// upstreams.cc -- the section `upstreams`, and the upstreams that a rule names by the address of its target.
 #include <algorithm>
 
 #include "dataplane/base/hash.h"

@@ -235,8 +235,8 @@ void handshakes(const char* name, SSL_CTX* ctx, uint16_t port, pthread_t server,
 }
 
 // Both in turns, so that what else the machine does weighs on both alike.
-void compare(const char* name, SSL_CTX* ctx, uint16_t ours, pthread_t our_thread, uint16_t floor, pthread_t floor_thread,
-             bool resume) {
+void compare(const char* name, SSL_CTX* ctx, uint16_t ours, pthread_t our_thread, uint16_t floor,
+             pthread_t floor_thread, bool resume) {
   std::printf("%s\n", name);
   for (int round = 0; round < 3; ++round) {
     handshakes("  TlsStream", ctx, ours, our_thread, resume, 1000);
@@ -275,7 +275,8 @@ void idle_memory(SSL_CTX* ctx, uint16_t port) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char**) {
+  const bool bulk_only = argc > 1;  // any argument: no handshakes, only answers and memory
   testing::CertificateSpec spec;
   spec.alternative_names = {"DNS:bench.example"};
   const auto pair = testing::TestAuthority("Bench Root").issue(spec);
@@ -300,10 +301,10 @@ int main() {
   SSL_CTX* ctx = SSL_CTX_new(TLS_client_method());
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(ctx, keep_ticket);
-  compare("TLS 1.3 full, ECDSA P-256", ctx, listener.port, ours, floor_port, floor, false);
-  compare("TLS 1.3 resumed", ctx, listener.port, ours, floor_port, floor, true);
+  if (!bulk_only) compare("TLS 1.3 full, ECDSA P-256", ctx, listener.port, ours, floor_port, floor, false);
+  if (!bulk_only) compare("TLS 1.3 resumed", ctx, listener.port, ours, floor_port, floor, true);
   SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
-  compare("TLS 1.2 full, ECDSA P-256", ctx, listener.port, ours, floor_port, floor, false);
+  if (!bulk_only) compare("TLS 1.2 full, ECDSA P-256", ctx, listener.port, ours, floor_port, floor, false);
   SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION);
   for (int round = 0; round < 3; ++round) {
     answers("1 byte, TlsStream", ctx, listener.port, ours, 's');

@@ -12,7 +12,7 @@ namespace headgate::testing {
 
 struct CertificateSpec {
   std::string common_name = "test";
-  std::vector<std::string> alternative_names;  // as OpenSSL writes them: "DNS:a.example", "IP:127.0.0.1", "URI:spiffe://x"
+  std::vector<std::string> alternative_names;  // as OpenSSL writes them: "DNS:a.example", "IP:::1", "URI:spiffe://x"
   std::chrono::hours begins{-24};              // from now
   std::chrono::hours ends{24 * 30};
   bool rsa = false;       // else P-256

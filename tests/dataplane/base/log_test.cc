@@ -66,7 +66,7 @@ class LogTest : public ::testing::Test {
 };
 
 TEST_F(LogTest, PrettyLine) {
-  HG_LOG(kWarn, kTls, "handshake failed", {"client", "192.0.2.1:40"}, {"error", "bad record"}, {"count", 3},
+  HG_LOG(kWarn, kTls, "handshake \"failed\"\n", {"client", "192.0.2.1:40"}, {"error", "bad record"}, {"count", 3},
          {"empty", ""}, {"odd", "a\"b\\c=\n\x1b[31m"}, {"bytes", std::string("\xff\xc2\x85\xc3\xbc")});
   const std::string line = logged();
   ASSERT_GT(line.size(), 25U);
@@ -75,7 +75,7 @@ TEST_F(LogTest, PrettyLine) {
   EXPECT_EQ(line[19], '.');
   EXPECT_EQ(line[23], 'Z');
   EXPECT_EQ(line.substr(24),
-            " warn  tls: handshake failed client=192.0.2.1:40 error=\"bad record\" count=3 empty=\"\" "
+            " warn  tls: handshake \"failed\"\\n client=192.0.2.1:40 error=\"bad record\" count=3 empty=\"\" "
             "odd=\"a\\\"b\\\\c=\\n\\x1b[31m\" bytes=\"\\xff\\u0085\xc3\xbc\"\n");
 }
 

@@ -52,6 +52,7 @@ TEST_F(FileCacheTest, SmallFilesAreKeptInMemoryLargeOnesOpen) {
   EXPECT_EQ(small->fd(), -1);
   EXPECT_TRUE(small->content_type().starts_with("text/html"));
   EXPECT_EQ(small->etag().size(), 18u);
+  EXPECT_TRUE(small->etag().starts_with('"') && small->etag().ends_with('"'));
   EXPECT_TRUE(find("empty")->in_memory());
   const FileRef large = find("large.bin");
   EXPECT_FALSE(large->in_memory());

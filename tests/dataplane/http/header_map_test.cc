@@ -87,6 +87,14 @@ TEST(HeaderMap, CombinedCountAndGrowth) {
   map.add("Via", "c");
   EXPECT_EQ(map.combined(FieldId::kVia), "b, c") << "an empty element first means nothing";
   EXPECT_EQ(map.count(FieldId::kVia), 3U);
+  EXPECT_TRUE(map.has_several(FieldId::kVia));
+  EXPECT_FALSE(map.has_several(FieldId::kHost));
+  HeaderMap copy(arena);
+  copy.assign(map);
+  EXPECT_TRUE(copy.has_several(FieldId::kVia));
+  copy.set(FieldId::kVia, "one");
+  EXPECT_FALSE(copy.has_several(FieldId::kVia));
+  EXPECT_EQ(copy.combined(FieldId::kVia), "one");
   for (int i = 0; i < 500; ++i) map.add("x", "y");
   EXPECT_EQ(map.size(), 503U);
   EXPECT_EQ(map.fields()[1].value, "b");

@@ -5,6 +5,8 @@
 #include <random>
 #include <string>
 
+#include "dataplane/base/host_name.h"
+
 namespace headgate::http {
 namespace {
 
@@ -135,6 +137,26 @@ TEST(ParseHost, Table) {
   EXPECT_EQ(port_of_authority("[::1]:81"), 81);
   EXPECT_EQ(port_of_authority("[::1]"), 0);
   EXPECT_EQ(port_of_authority("a"), 0);
+}
+
+// The fast way for plain hosts must agree with the way for all of them.
+TEST(ParseHost, FastWayAgreesWithTheRules) {
+  std::mt19937 random(5);
+  const std::string alphabet = "aab0-..:_A8[]";
+  Arena arena;
+  for (int i = 0; i < 100000; ++i) {
+    std::string authority;
+    for (size_t n = random() % 40; n > 0; --n) authority += alphabet[random() % alphabet.size()];
+    const auto host = parse_host(authority, arena);
+    const auto expected = host_of_authority(authority);
+    const size_t colon = authority.rfind(':');
+    const bool zero_port = expected && colon != std::string::npos && expected->size() + 1 < authority.size() &&
+                           authority.find_first_not_of('0', colon + 1) == std::string::npos;
+    ASSERT_EQ(host.has_value(), expected.has_value() && !zero_port) << authority;
+    if (host) {
+      ASSERT_EQ(*host, normalize_host(*expected)) << authority;
+    }
+  }
 }
 
 TEST(DecodePath, Table) {

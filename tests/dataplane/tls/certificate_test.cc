@@ -158,7 +158,8 @@ TEST(ServerNames, BothKindsOfKeyAnswerOneName) {
   const auto names = ServerNames::build(both, problem, warnings);
   EXPECT_EQ(*names->find("a.example.com"), (ServerNames::Entry{ecdsa.get(), rsa.get()}));
   EXPECT_EQ(names->default_entry(), (ServerNames::Entry{ecdsa.get(), rsa.get()}));
-  const std::vector<CertificateBinding> twice = {{rsa, {}, true}, {rsa, {"b.example.com"}, false}, {made(spec), {}, false}};
+  const std::vector<CertificateBinding> twice = {
+      {rsa, {}, true}, {rsa, {"b.example.com"}, false}, {made(spec), {}, false}};
   const auto table = ServerNames::build(twice, problem, warnings);
   ASSERT_EQ(warnings.size(), 1U);
   EXPECT_NE(warnings[0].find("a.example.com"), std::string::npos);

@@ -134,7 +134,8 @@ TEST(ClientHello, Malformed) {
 }
 
 TEST(ClientHello, NotTls) {
-  for (const std::string& bytes : {std::string("GET / HTTP/1.1\r\n"), std::string("SSH-2.0-x\r\n"), std::string("\0\0", 2),
+  for (const std::string& bytes : {std::string("GET / HTTP/1.1\r\n"), std::string("SSH-2.0-x\r\n"),
+                                   std::string("\0\0", 2),
                                    std::string("\x16\x02\x00\x00\x05", 5), std::string("\x80\x2e\x01\x03\x01", 5)}) {
     EXPECT_EQ(state_of(bytes), ClientHelloState::kNotTls) << bytes;
   }
@@ -144,7 +145,8 @@ TEST(ClientHello, NotTls) {
 }
 
 TEST(ClientHello, LimitIsSixteenKilobytes) {
-  const std::string large = message(hello_body(extension(21, std::string(15'000, '\0')) + extension(0, name_list("a.b"))));
+  const std::string padding = extension(21, std::string(15'000, '\0'));
+  const std::string large = message(hello_body(padding + extension(0, name_list("a.b"))));
   EXPECT_EQ(parse(record(large)).hello.server_name, "a.b");
   ClientHelloParser parser;
   const std::string promise = std::string("\x01\x00\x40\x01", 4);  // 16,385 bytes to come

@@ -18,7 +18,8 @@ TEST(Crypto, DigestsOfStandardVectors) {
 TEST(Crypto, Base64RoundTrips) {
   // RFC 4648 10.
   const std::vector<std::pair<std::string, std::string>> vectors = {
-      {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+      {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="},
+      {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, text] : vectors) {
     EXPECT_EQ(base64_encode(as_bytes(plain)), text);
     EXPECT_EQ(base64_decode(text), plain);
@@ -72,7 +73,8 @@ TEST(Crypto, PasswordFormats) {
 }
 
 TEST(Crypto, UnknownPasswordFormats) {
-  for (const char* hash : {"", "password", "$2y$05$abcdefghijklmnopqrstuu5s3w9l4S8qQfKkD5dE9x1JYwQ1Jm2mG", "rqXexS6ZhobKA",
+  for (const char* hash : {"", "password", "$2y$05$abcdefghijklmnopqrstuu5s3w9l4S8qQfKkD5dE9x1JYwQ1Jm2mG",
+                           "rqXexS6ZhobKA",
                            "{SHA}short", "{SSHA}AAAA", "$apr1$saltsalt$short", "$apr1$", "$6$salt$short", "$5$",
                            "$6$rounds=999999999$saltstring$1", "$y$j9T$x$y", "{MD5}AAAA"}) {
     EXPECT_FALSE(is_supported_password_hash(hash)) << hash;

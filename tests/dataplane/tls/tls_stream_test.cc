@@ -28,8 +28,8 @@ TEST_F(TlsStreamTest, BothVersionsWithPlainOpenssl) {
     Party server;
     server.to_send = "hello from the server";
     std::string got;
-    const auto result = run_plain(server, context_, {.server_name = "A.example.com", .alpn = {}, .max_version = version},
-                                  [&](SSL* ssl) {
+    const PlainClient wanted{.server_name = "A.example.com", .alpn = {}, .max_version = version};
+    const auto result = run_plain(server, context_, wanted, [&](SSL* ssl) {
                                     char text[100];
                                     const int size = SSL_read(ssl, text, sizeof(text));
                                     if (size > 0) got.assign(text, static_cast<size_t>(size));

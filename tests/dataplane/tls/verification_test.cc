@@ -119,8 +119,8 @@ TEST_F(VerificationTest, RevokedServerIsRefused) {
   const PemPair good = test_authority().issue(spec_of({"DNS:a.example.com"}));
   const PemPair bad = test_authority().issue(spec_of({"DNS:a.example.com"}));
   ClientSettings settings;
-  settings.authorities =
-      TrustStore::parse(test_authority().pem(), test_authority().revocation_list({bad.chain}, std::chrono::hours(24))).store;
+  const std::string list = test_authority().revocation_list({bad.chain}, std::chrono::hours(24));
+  settings.authorities = TrustStore::parse(test_authority().pem(), list).store;
   EXPECT_EQ(refusal(good, "a.example.com", settings), "");
   EXPECT_EQ(refusal(bad, "a.example.com", settings), "certificate revoked");
   // A stale list never lets through.
