@@ -67,7 +67,9 @@ Result<int> ListeningTable::bind(const SocketKey& key, const ListenOptions& opti
     const size_t slash = address.path().rfind('/');
     if (slash != std::string::npos && slash > 0) ::mkdir(address.path().substr(0, slash).c_str(), 0755);
   }
-  auto fd = net::bind_socket(address, options.bind);
+  net::BindOptions how = options.bind;
+  how.transport = key.transport;  // only the key travels with it
+  auto fd = net::bind_socket(address, how);
   if (!fd) return fd.error();
   Entry entry{.address = key.address,
               .transport = key.transport,
