@@ -18,7 +18,7 @@ constexpr Duration kLingerTime = std::chrono::seconds(2);
 // A quiet connection is closed this long after draining began: late enough not to cross a request on its way.
 constexpr Duration kDrainQuiet = std::chrono::seconds(1);
 
-void append_chunk_header(OutputQueue& output, uint64_t size, bool first) {
+void append_chunk_header(net::OutputQueue& output, uint64_t size, bool first) {
   char* at = output.reserve(kChunkHeaderRoom);
   output.commit(static_cast<size_t>(write_chunk_header(at, size, first) - at));
 }
@@ -266,10 +266,29 @@ Buffer ServerConnection::take_unread(size_t most) {
 bool ServerConnection::parse_head() {
   switch (parser_.parse(unread(), limits_, exchange_->request())) {
     case Outcome::kNeedMore: return false;
-    case Outcome::kError: refuse(parser_.error().from(Origin::kDownstream)); return false;
+    case Outcome::kError:
+      if (!hand_over()) refuse(parser_.error().from(Origin::kDownstream));
+      return false;
     case Outcome::kDone: take_request(); return true;
   }
   return false;
+}
+
+// Looked at only after the parser has refused the bytes, so that requests pay nothing for it.
+bool ServerConnection::hand_over() {
+  constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  const std::string_view seen = unread();
+  if (requests_ > 0 || seen.substr(0, kPreface.size()) != kPreface.substr(0, seen.size())) return false;
+  stream_->unwatch();
+  if (!owner_.take_http2(stream_, Buffer(input_, seen.data(), seen.size()))) {
+    stream_->watch(net::Interest::kBoth, *this);
+    return false;
+  }
+  state_ = State::kClosed;
+  timer_.cancel();
+  worker_.loop.defer_delete(std::move(exchange_));
+  release_input();
+  return true;
 }
 
 void ServerConnection::take_request() {
