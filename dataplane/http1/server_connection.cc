@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "dataplane/base/number.h"
+#include "dataplane/base/text.h"
 #include "dataplane/http/date.h"
 #include "dataplane/http/error_response.h"
 #include "dataplane/http/status.h"
@@ -267,7 +268,12 @@ bool ServerConnection::parse_head() {
   switch (parser_.parse(unread(), limits_, exchange_->request())) {
     case Outcome::kNeedMore: return false;
     case Outcome::kError:
-      if (!hand_over()) refuse(parser_.error().from(Origin::kDownstream));
+      if (speaks_another_protocol()) {
+        sink_.on_refused(0, parser_.error().from(Origin::kDownstream));
+        close();
+      } else if (!hand_over()) {
+        refuse(parser_.error().from(Origin::kDownstream));
+      }
       return false;
     case Outcome::kDone: take_request(); return true;
   }
@@ -289,6 +295,18 @@ bool ServerConnection::hand_over() {
   worker_.loop.defer_delete(std::move(exchange_));
   release_input();
   return true;
+}
+
+// RFC 9113 3.4: bytes that are neither a request line nor the preface end the connection. A line that was at least meant
+// as HTTP is answered.
+bool ServerConnection::speaks_another_protocol() const {
+  if (requests_ > 0) return false;
+  const std::string_view line = unread().substr(0, unread().find('\r'));
+  const size_t first = line.find(' ');
+  const size_t last = line.rfind(' ');
+  if (first == std::string_view::npos || first == last || line.find(' ', first + 1) != last) return false;
+  return first > 0 && last > first + 1 && last + 1 < line.size() && line[first + 1] != '/' &&
+         !starts_with_ignore_case(line.substr(last + 1), "http/");
 }
 
 void ServerConnection::take_request() {

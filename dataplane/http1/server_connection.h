@@ -116,6 +116,7 @@ class ServerConnection final : public event::Disposable,
   bool read_more();
   bool parse_head();
   [[nodiscard]] bool hand_over();
+  [[nodiscard]] bool speaks_another_protocol() const;
   void grow_input();
   void take_request();
   void refuse(const Error& error);

@@ -16,7 +16,7 @@ struct Rate {
   double per_second;
 };
 // By AbuseBudget::Frame. Clients send one SETTINGS and a PING now and then; old browsers build a priority tree.
-constexpr std::array<Rate, 5> kRates = {{{50, 5}, {100, 10}, {500, 100}, {100, 20}, {100, 20}}};
+constexpr std::array<Rate, 6> kRates = {{{50, 5}, {100, 10}, {500, 100}, {100, 20}, {100, 20}, {5000, 500}}};
 
 }  // namespace
 

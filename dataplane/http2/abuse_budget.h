@@ -15,7 +15,7 @@ namespace headgate::http2 {
 
 class AbuseBudget {
  public:
-  enum class Frame : uint8_t { kSettings, kPing, kPriority, kEmpty, kUnknown };
+  enum class Frame : uint8_t { kSettings, kPing, kPriority, kEmpty, kUnknown, kIgnored };
 
   // False: the budget is spent and the connection should be told to calm down.
   [[nodiscard]] bool allow(Frame frame, MonotonicTime now);
@@ -34,7 +34,7 @@ class AbuseBudget {
 
   void turn_span(MonotonicTime now);
 
-  std::array<Bucket, 5> buckets_;
+  std::array<Bucket, 6> buckets_;
   uint64_t window_updates_ = 0;
   uint64_t data_frames_ = 0;
   uint64_t streams_ = 0;

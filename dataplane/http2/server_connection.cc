@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "dataplane/base/log.h"
 
@@ -127,11 +128,13 @@ void ServerConnection::read_input() {
 void ServerConnection::feed(Buffer bytes) {
   input_ = bytes.block();
   receiving_ = true;
-  const ssize_t used = nghttp2_session_mem_recv(session_, bytes.bytes().data(), bytes.size());
+  const ssize_t used = pass_on(bytes.view());
   receiving_ = false;
   input_.reset();
   if (state_ != State::kOpen) return;
-  if (calm_ || used == NGHTTP2_ERR_FLOODED || used == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS ||
+  if (failure_ != 0) {
+    fail(failure_);
+  } else if (used == NGHTTP2_ERR_FLOODED || used == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS ||
       nghttp2_session_get_outbound_queue_size(session_) > kMaxQueuedFrames + size_t{3} * alive_) {
     fail(NGHTTP2_ENHANCE_YOUR_CALM);
   } else if (used < 0) {
@@ -141,11 +144,49 @@ void ServerConnection::feed(Buffer bytes) {
   }
 }
 
-int ServerConnection::calm(const char* detail) {
-  if (!calm_) {
+// nghttp2 tells nobody of DATA on a stream that it has closed, so frames are told apart here as well: all before a DATA
+// frame is passed on first, then its stream is looked at.
+ssize_t ServerConnection::pass_on(std::string_view bytes) {
+  const auto give = [this](std::string_view part) {
+    return nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(part.data()), part.size());
+  };
+  size_t from = 0;  // not passed on yet
+  size_t at = 0;
+  while (at < bytes.size()) {
+    if (frame_left_ > 0) {
+      const size_t part = std::min<size_t>(frame_left_, bytes.size() - at);
+      frame_left_ -= static_cast<uint32_t>(part);
+      at += part;
+      continue;
+    }
+    const size_t start = at;
+    const size_t part = std::min<size_t>(frame_header_.size() - frame_header_size_, bytes.size() - at);
+    std::memcpy(frame_header_.data() + frame_header_size_, bytes.data() + at, part);
+    frame_header_size_ = static_cast<uint8_t>(frame_header_size_ + part);
+    at += part;
+    if (frame_header_size_ < frame_header_.size()) break;
+    frame_header_size_ = 0;
+    const auto byte = [this](size_t index) { return static_cast<uint32_t>(static_cast<uint8_t>(frame_header_[index])); };
+    frame_left_ = byte(0) << 16 | byte(1) << 8 | byte(2);
+    if (byte(3) != NGHTTP2_DATA) continue;
+    if (start > from) {
+      if (const ssize_t used = give(bytes.substr(from, start - from)); used < 0) return used;
+      from = start;
+    }
+    const auto id = static_cast<int32_t>((byte(5) & 0x7f) << 24 | byte(6) << 16 | byte(7) << 8 | byte(8));
+    nghttp2_frame_hd frame{};
+    frame.type = NGHTTP2_DATA;
+    frame.stream_id = id;
+    if (state_ != State::kOpen || check_closed_stream(frame) != 0) return NGHTTP2_ERR_CALLBACK_FAILURE;
+  }
+  return from < bytes.size() ? give(bytes.substr(from)) : 0;
+}
+
+int ServerConnection::refuse(uint32_t code, const char* detail) {
+  if (failure_ == 0) {
     HG_LOG(kInfo, kHttp, "HTTP/2 connection ended", {"client", facts().remote.to_string()}, {"reason", detail});
   }
-  calm_ = true;
+  if (failure_ == 0) failure_ = code;
   return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
@@ -158,6 +199,9 @@ int ServerConnection::on_frame_begins(const nghttp2_frame_hd& frame) {
     expect_at(now + limits_.header_timeout);
   } else if (frame.type != NGHTTP2_CONTINUATION && settings_seen_) {
     header_since_ = MonotonicTime::max();
+  }
+  if (frame.type == NGHTTP2_HEADERS) {
+    if (const int closed = check_closed_stream(frame); closed != 0) return closed;
   }
   switch (frame.type) {
     case NGHTTP2_DATA:
@@ -179,11 +223,33 @@ int ServerConnection::on_frame_begins(const nghttp2_frame_hd& frame) {
     case NGHTTP2_RST_STREAM: {
       const Stream* const stream = stream_of(frame.stream_id);
       allowed = budget_.allow_reset(stream != nullptr && !stream->response_begun(), now);
+      if (stream != nullptr) ended_.add(frame.stream_id);
       break;
     }
     default: allowed = budget_.allow(AbuseBudget::Frame::kUnknown, now); break;
   }
   return allowed ? 0 : calm("too many frames or resets");
+}
+
+// nghttp2 ignores frames of streams it has closed. RFC 9113 5.1 wants that only where we closed the stream and the
+// client could not know yet.
+int ServerConnection::check_closed_stream(const nghttp2_frame_hd& frame) {
+  const int32_t id = frame.stream_id;
+  if (id > last_stream_) {
+    if (frame.type == NGHTTP2_HEADERS) last_stream_ = id;
+    return 0;
+  }
+  if (nghttp2_session_find_stream(session_, id) != nullptr) return 0;
+  if (reset_.has(id)) {
+    const bool allowed = budget_.allow(AbuseBudget::Frame::kIgnored, worker_.loop.now());
+    return allowed ? 0 : calm("too many frames on streams that were reset");
+  }
+  if (ended_.has(id)) return refuse(NGHTTP2_STREAM_CLOSED, "a frame on a stream that the client has ended");
+  // RFC 9113 5.1.1: opening a higher stream closed it.
+  if (frame.type == NGHTTP2_HEADERS && reset_.complete() && (id & 1) != 0) {
+    return refuse(NGHTTP2_PROTOCOL_ERROR, "a stream opened out of order");
+  }
+  return 0;
 }
 
 int ServerConnection::on_headers_begin(const nghttp2_frame& frame) {
@@ -210,6 +276,7 @@ int ServerConnection::on_frame_received(const nghttp2_frame& frame) {
   if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return 0;
   Stream* const stream = stream_of(frame.hd.stream_id);
   if (stream == nullptr) return 0;
+  if ((frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) ended_.add(frame.hd.stream_id);
   const bool end_stream = (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
   if (frame.hd.type == NGHTTP2_HEADERS && frame.headers.cat == NGHTTP2_HCAT_REQUEST) {
     ++requests_;
@@ -222,6 +289,7 @@ int ServerConnection::on_frame_received(const nghttp2_frame& frame) {
 }
 
 int ServerConnection::on_frame_sent(const nghttp2_frame& frame) {
+  if (frame.hd.type == NGHTTP2_RST_STREAM && !ended_.has(frame.hd.stream_id)) reset_.add(frame.hd.stream_id);
   if (frame.hd.type == NGHTTP2_RST_STREAM && frame.rst_stream.error_code != NGHTTP2_NO_ERROR) {
     // T4: resets that the client provokes cost as much as those it sends.
     if (settings_seen_) header_since_ = MonotonicTime::max();  // perhaps of the block that was refused
@@ -258,7 +326,7 @@ bool ServerConnection::gather() {
     const uint8_t* frame = nullptr;
     const ssize_t size = nghttp2_session_mem_send(session_, &frame);
     if (size < 0) {
-      fail(calm_ ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_INTERNAL_ERROR);
+      fail(failure_ != 0 ? failure_ : uint32_t{NGHTTP2_INTERNAL_ERROR});
       return false;
     }
     if (size == 0) break;

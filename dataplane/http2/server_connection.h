@@ -13,6 +13,8 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include <algorithm>
+#include <array>
 #include <memory>
 
 #include "dataplane/base/intrusive_list.h"
@@ -33,6 +35,19 @@ class ServerConnectionOwner {
 
  protected:
   ~ServerConnectionOwner() = default;
+};
+
+// The latest stream ids of some kind.
+class RecentStreams {
+ public:
+  void add(int32_t id) { ids_[added_++ % ids_.size()] = id; }
+  [[nodiscard]] bool has(int32_t id) const { return std::find(ids_.begin(), ids_.end(), id) != ids_.end(); }
+  // All there ever were are remembered.
+  [[nodiscard]] bool complete() const { return added_ <= ids_.size(); }
+
+ private:
+  std::array<int32_t, 32> ids_{};
+  size_t added_ = 0;
 };
 
 class ServerConnection final : public event::Disposable,
@@ -82,6 +97,7 @@ class ServerConnection final : public event::Disposable,
   void on_stream_ready(bool readable, bool writable) override;
   void read_input();
   void feed(Buffer bytes);
+  [[nodiscard]] ssize_t pass_on(std::string_view bytes);
   void send_now() { send(); }
   void send();
   bool gather();
@@ -93,7 +109,9 @@ class ServerConnection final : public event::Disposable,
   int on_frame_received(const nghttp2_frame& frame);
   int on_frame_sent(const nghttp2_frame& frame);
   void on_stream_closed(Stream& stream);
-  int calm(const char* detail);
+  int calm(const char* detail) { return refuse(NGHTTP2_ENHANCE_YOUR_CALM, detail); }
+  int refuse(uint32_t code, const char* detail);
+  [[nodiscard]] int check_closed_stream(const nghttp2_frame_hd& frame);
   [[nodiscard]] Stream* stream_of(int32_t id) const {
     return static_cast<Stream*>(nghttp2_session_get_stream_user_data(session_, id));
   }
@@ -121,6 +139,8 @@ class ServerConnection final : public event::Disposable,
   net::OutputQueue output_;
   BlockRef input_;                         // being fed: request bodies are slices of it
   AbuseBudget budget_;
+  RecentStreams ended_;                    // by the client: END_STREAM or RST_STREAM
+  RecentStreams reset_;                    // by us: what was on its way is ignored
   MonotonicTime blocked_since_ = MonotonicTime::max();  // the client takes no bytes
   MonotonicTime header_since_ = MonotonicTime::max();   // a header block, or the preface, is not complete
   MonotonicTime idle_since_{};
@@ -131,10 +151,14 @@ class ServerConnection final : public event::Disposable,
   uint32_t alive_ = 0;  // Streams that exist: those closed in this turn too, whose backend work may not have stopped
   uint32_t requests_ = 0;
   uint32_t input_size_ = 0;  // of the next read
+  uint32_t frame_left_ = NGHTTP2_CLIENT_MAGIC_LEN;  // of the frame being read; the preface counts as one
+  uint32_t failure_ = 0;     // a callback wants GOAWAY with this code
+  int32_t last_stream_ = 0;  // highest id of a HEADERS frame
+  std::array<char, 9> frame_header_{};  // of the next frame, as far as it has come
+  uint8_t frame_header_size_ = 0;
   State state_ = State::kOpen;
   http::Scheme scheme_;
   bool draining_ = false;
-  bool calm_ = false;       // a callback wants GOAWAY(ENHANCE_YOUR_CALM)
   bool settings_seen_ = false;
   bool fin_sent_ = false;
   bool receiving_ = false;  // nghttp2_session_mem_recv is on the stack
