@@ -6,6 +6,7 @@
 
 #include "dataplane/base/counters.h"
 #include "dataplane/base/number.h"
+#include "dataplane/base/text.h"
 #include "dataplane/http/date.h"
 #include "dataplane/http/error_response.h"
 #include "dataplane/http/status.h"
@@ -19,7 +20,7 @@ constexpr Duration kLingerTime = std::chrono::seconds(2);
 // A quiet connection is closed this long after draining began: late enough not to cross a request on its way.
 constexpr Duration kDrainQuiet = std::chrono::seconds(1);
 
-void append_chunk_header(OutputQueue& output, uint64_t size, bool first) {
+void append_chunk_header(net::OutputQueue& output, uint64_t size, bool first) {
   char* at = output.reserve(kChunkHeaderRoom);
   output.commit(static_cast<size_t>(write_chunk_header(at, size, first) - at));
 }
@@ -267,10 +268,46 @@ Buffer ServerConnection::take_unread(size_t most) {
 bool ServerConnection::parse_head() {
   switch (parser_.parse(unread(), limits_, exchange_->request())) {
     case Outcome::kNeedMore: return false;
-    case Outcome::kError: refuse(parser_.error().from(Origin::kDownstream)); return false;
+    case Outcome::kError:
+      if (speaks_another_protocol()) {
+        sink_.on_refused(0, parser_.error().from(Origin::kDownstream));
+        close();
+      } else if (!hand_over()) {
+        refuse(parser_.error().from(Origin::kDownstream));
+      }
+      return false;
     case Outcome::kDone: take_request(); return true;
   }
   return false;
+}
+
+// Looked at only after the parser has refused the bytes, so that requests pay nothing for it.
+bool ServerConnection::hand_over() {
+  constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  const std::string_view seen = unread();
+  if (requests_ > 0 || seen.substr(0, kPreface.size()) != kPreface.substr(0, seen.size())) return false;
+  stream_->unwatch();
+  if (!owner_.take_http2(stream_, Buffer(input_, seen.data(), seen.size()))) {
+    stream_->watch(net::Interest::kBoth, *this);
+    return false;
+  }
+  state_ = State::kClosed;
+  timer_.cancel();
+  worker_.loop.defer_delete(std::move(exchange_));
+  release_input();
+  return true;
+}
+
+// RFC 9113 3.4: bytes that are neither a request line nor the preface end the connection. A line that was at least meant
+// as HTTP is answered.
+bool ServerConnection::speaks_another_protocol() const {
+  if (requests_ > 0) return false;
+  const std::string_view line = unread().substr(0, unread().find('\r'));
+  const size_t first = line.find(' ');
+  const size_t last = line.rfind(' ');
+  if (first == std::string_view::npos || first == last || line.find(' ', first + 1) != last) return false;
+  return first > 0 && last > first + 1 && last + 1 < line.size() && line[first + 1] != '/' &&
+         !starts_with_ignore_case(line.substr(last + 1), "http/");
 }
 
 void ServerConnection::take_request() {
