@@ -65,6 +65,8 @@ void Loop::run_once(Duration max_wait) {
   turn_began_ns_.store(0, std::memory_order_relaxed);
   ready_count_ = poller_.wait(ready_, wait_timeout_ms(max_wait));
   now_ = clock_.now();
+  // Before anything runs: a timer armed by a ready descriptor counts from now, not from before a long wait.
+  timers_.tell_time(now_);
   turn_began_ns_.store(now_.time_since_epoch().count(), std::memory_order_relaxed);
   turns_.store(turns_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   for (ready_at_ = 0; ready_at_ < ready_count_; ++ready_at_) {

@@ -59,6 +59,8 @@ class TimerWheel {
 
   explicit TimerWheel(MonotonicTime now) : now_(now), origin_(now) {}
 
+  // Moves time forward without firing: what is armed from now on counts from `now`.
+  void tell_time(MonotonicTime now) { now_ = now > now_ ? now : now_; }
   // Moves time forward and fires what is due. A callback may arm, cancel and destroy any timer.
   void advance(MonotonicTime now);
   [[nodiscard]] std::optional<MonotonicTime> next_expiry() const;

@@ -206,6 +206,32 @@ TEST(Loop, TimersWakeIt) {
   EXPECT_LT(loop.turns(), 10U);  // slept, not spun
 }
 
+// A ready descriptor after a long wait arms a timer: it counts from the event, not from before the wait.
+TEST(Loop, TimersArmedByEventsCountFromTheEvent) {
+  FakeClock clock;
+  Loop loop(clock);
+  Pair pair;
+  Recorder recorder;
+  FdWatch watch;
+  ASSERT_TRUE(watch.start(loop, pair.near.get(), recorder));
+  loop.run_once(milliseconds(0));
+  struct Fired {
+    int times = 0;
+    void count() { ++times; }
+  } fired;
+  Timer timer(loop.timers(), Timer::call<&Fired::count>, &fired);
+  recorder.then = [&timer] { timer.arm(milliseconds(500)); };
+  clock.advance(seconds(60));
+  ASSERT_EQ(::write(pair.far.get(), "x", 1), 1);
+  loop.run_once(milliseconds(0));
+  loop.run_once(milliseconds(0));
+  EXPECT_EQ(fired.times, 0);
+  EXPECT_EQ(timer.deadline(), clock.now() + milliseconds(500));
+  clock.advance(milliseconds(520));
+  loop.run_once(milliseconds(0));
+  EXPECT_EQ(fired.times, 1);
+}
+
 TEST(Loop, TimeIsReadOncePerTurn) {
   FakeClock clock;
   Loop loop(clock);
