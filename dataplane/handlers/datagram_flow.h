@@ -30,7 +30,7 @@ class FlowOwner {
 };
 
 struct FlowKey {
-  net::DatagramPeer peer;
+  net::DatagramAddress peer;
   net::DatagramLocal local;
   bool operator==(const FlowKey&) const = default;
 };

@@ -82,7 +82,7 @@ class DatagramFlows final : public net::DatagramRun, private FlowOwner {
     return flows_.emplace(key, std::move(flow)).first->second.get();
   }
 
-  static bool can_be_client(const net::DatagramPeer& peer) {
+  static bool can_be_client(const net::DatagramAddress& peer) {
     // A Unix sender without a name is heard, and not answered.
     if (peer.is_unix() || !peer.can_be_answered()) return true;
     const IpAddress address = peer.ip();
@@ -90,7 +90,7 @@ class DatagramFlows final : public net::DatagramRun, private FlowOwner {
     return peer.port() != 0 && !multicast && !address.is_any();
   }
 
-  const ForwardRule* choose(const net::DatagramPeer& peer) const {
+  const ForwardRule* choose(const net::DatagramAddress& peer) const {
     for (const ForwardRule& rule : handler_->options().rules) {
       if (rule.source.empty()) return &rule;
       if (!peer.is_unix() && rule.source.contains(peer.ip())) return &rule;

@@ -38,12 +38,12 @@ class DnsDatagrams final : public net::DatagramRun {
     Asker(DnsDatagrams& run, const net::Datagram& datagram, Bytes query_bytes)
         : DnsAsker(query_bytes, true), run_(run), peer_(datagram.peer), local_(datagram.local) {}
     void on_dns_reply(Bytes response) override { run_.on_reply(*this, response); }
-    [[nodiscard]] const net::DatagramPeer& peer() const { return peer_; }
+    [[nodiscard]] const net::DatagramAddress& peer() const { return peer_; }
     [[nodiscard]] const net::DatagramLocal& local() const { return local_; }
 
    private:
     DnsDatagrams& run_;
-    net::DatagramPeer peer_;
+    net::DatagramAddress peer_;
     net::DatagramLocal local_;
   };
 
@@ -94,7 +94,7 @@ class DnsDatagrams final : public net::DatagramRun {
   }
 
   // What is at `out` (the socket's own memory), when the client's rate allows.
-  void send(const net::DatagramPeer& peer, const net::DatagramLocal& local, Bytes query, const dns::QueryView& view,
+  void send(const net::DatagramAddress& peer, const net::DatagramLocal& local, Bytes query, const dns::QueryView& view,
             dns::Outcome outcome, size_t size, std::span<uint8_t> out) {
     dns::RateVerdict verdict = dns::RateVerdict::kDrop;
     if (size > 0) verdict = limiter_.check(peer.ip(), outcome, worker_.loop.now());

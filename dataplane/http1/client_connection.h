@@ -16,7 +16,7 @@
 #include "dataplane/http/client_exchange.h"
 #include "dataplane/http/exchange_sink.h"
 #include "dataplane/http1/chunked.h"
-#include "dataplane/http1/output_queue.h"
+#include "dataplane/net/output_queue.h"
 #include "dataplane/http1/parser.h"
 #include "dataplane/net/byte_stream.h"
 
@@ -139,7 +139,7 @@ class ClientConnection final : public event::Disposable,
   uint32_t input_end_ = 0;
   ResponseParser parser_;
   ResponseBody* response_body_ = nullptr;
-  OutputQueue output_;
+  net::OutputQueue output_;
   http::BodySource* request_body_ = nullptr;
   uint64_t turn_ = 0;
   uint64_t turn_bytes_ = 0;

@@ -4,7 +4,9 @@
 #include <array>
 #include <cstring>
 
+#include "dataplane/base/counters.h"
 #include "dataplane/base/number.h"
+#include "dataplane/base/text.h"
 #include "dataplane/http/date.h"
 #include "dataplane/http/error_response.h"
 #include "dataplane/http/status.h"
@@ -18,7 +20,7 @@ constexpr Duration kLingerTime = std::chrono::seconds(2);
 // A quiet connection is closed this long after draining began: late enough not to cross a request on its way.
 constexpr Duration kDrainQuiet = std::chrono::seconds(1);
 
-void append_chunk_header(OutputQueue& output, uint64_t size, bool first) {
+void append_chunk_header(net::OutputQueue& output, uint64_t size, bool first) {
   char* at = output.reserve(kChunkHeaderRoom);
   output.commit(static_cast<size_t>(write_chunk_header(at, size, first) - at));
 }
@@ -266,10 +268,46 @@ Buffer ServerConnection::take_unread(size_t most) {
 bool ServerConnection::parse_head() {
   switch (parser_.parse(unread(), limits_, exchange_->request())) {
     case Outcome::kNeedMore: return false;
-    case Outcome::kError: refuse(parser_.error().from(Origin::kDownstream)); return false;
+    case Outcome::kError:
+      if (speaks_another_protocol()) {
+        sink_.on_refused(0, parser_.error().from(Origin::kDownstream));
+        close();
+      } else if (!hand_over()) {
+        refuse(parser_.error().from(Origin::kDownstream));
+      }
+      return false;
     case Outcome::kDone: take_request(); return true;
   }
   return false;
+}
+
+// Looked at only after the parser has refused the bytes, so that requests pay nothing for it.
+bool ServerConnection::hand_over() {
+  constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  const std::string_view seen = unread();
+  if (requests_ > 0 || seen.substr(0, kPreface.size()) != kPreface.substr(0, seen.size())) return false;
+  stream_->unwatch();
+  if (!owner_.take_http2(stream_, Buffer(input_, seen.data(), seen.size()))) {
+    stream_->watch(net::Interest::kBoth, *this);
+    return false;
+  }
+  state_ = State::kClosed;
+  timer_.cancel();
+  worker_.loop.defer_delete(std::move(exchange_));
+  release_input();
+  return true;
+}
+
+// RFC 9113 3.4: bytes that are neither a request line nor the preface end the connection. A line that was at least meant
+// as HTTP is answered.
+bool ServerConnection::speaks_another_protocol() const {
+  if (requests_ > 0) return false;
+  const std::string_view line = unread().substr(0, unread().find('\r'));
+  const size_t first = line.find(' ');
+  const size_t last = line.rfind(' ');
+  if (first == std::string_view::npos || first == last || line.find(' ', first + 1) != last) return false;
+  return first > 0 && last > first + 1 && last + 1 < line.size() && line[first + 1] != '/' &&
+         !starts_with_ignore_case(line.substr(last + 1), "http/");
 }
 
 void ServerConnection::take_request() {
@@ -324,105 +362,6 @@ void ServerConnection::refuse(const Error& error) {
     return;
   }
   close_gracefully();
-}
-
-// -- request body -----------------------------------------------------------------------------------------------------
-
-std::optional<uint64_t> ServerConnection::RequestBody::remaining() const {
-  if (complete_) return 0;
-  if (framing_ == Framing::kLength) return left_;
-  return std::nullopt;
-}
-
-void ServerConnection::RequestBody::on_pull() {
-  if (complete_) {
-    finish();
-    return;
-  }
-  if (connection_ == nullptr) {
-    fail({.code = Errc::kCanceled, .origin = Origin::kDownstream, .detail = "the exchange is over"});
-    return;
-  }
-  http::RequestHead& head = connection_->exchange_->request();
-  if (head.expect_continue && !connection_->response_started_) {
-    head.expect_continue = false;
-    // RFC 9110 10.1.1: not needed when the body is already on its way.
-    if (!connection_->has_unread()) {
-      connection_->output_.append_copy("HTTP/1.1 100 Continue\r\n\r\n");
-      connection_->flush();
-      if (connection_->state_ == State::kClosed) return;
-    }
-  }
-  resume();
-}
-
-void ServerConnection::RequestBody::resume() {
-  ServerConnection& connection = *connection_;
-  // answer() and read_more() may end the exchange; the connection itself lives until the end of the turn.
-  while (connection_ != nullptr && pulled() && !answer()) {
-    if (connection_->resume_later_.scheduled()) return;  // over the budget of this turn
-    if (!connection.read_more()) {
-      if (connection.body_waiting() && connection.state_ == State::kExchange) {
-        connection.expect_within(connection.limits_.body_timeout);
-      }
-      return;
-    }
-  }
-}
-
-bool ServerConnection::RequestBody::answer() {
-  if (complete_) {
-    finish();
-    return true;
-  }
-  if (framing_ == Framing::kChunked) return answer_chunked();
-  if (!connection_->has_unread()) return false;
-  Buffer chunk = connection_->take_unread(framing_ == Framing::kLength ? left_ : SIZE_MAX);
-  connection_->exchange_->body_bytes_received += chunk.size();
-  if (framing_ == Framing::kLength) {
-    left_ -= chunk.size();
-    if (left_ == 0) complete_ = true;
-  }
-  deliver(std::move(chunk));
-  return true;
-}
-
-bool ServerConnection::RequestBody::answer_chunked() {
-  while (connection_->has_unread()) {
-    const ChunkedDecoder::Step step = decoder_.decode(connection_->unread(), connection_->limits_, trailers_);
-    connection_->input_begin_ += static_cast<uint32_t>(step.used);
-    switch (step.kind) {
-      case ChunkedDecoder::Step::Kind::kData:
-        received_ += step.data.size();
-        connection_->exchange_->body_bytes_received += step.data.size();
-        if (connection_->limits_.body_bytes != 0 && received_ > connection_->limits_.body_bytes) {
-          connection_->keep_alive_ = false;
-          fail({.code = Errc::kBodyTooLarge, .origin = Origin::kDownstream, .detail = "chunked body over the limit"});
-        } else {
-          deliver(Buffer(connection_->input_, step.data.data(), step.data.size()));
-        }
-        return true;
-      case ChunkedDecoder::Step::Kind::kEnd:
-        finish_whole(trailers_.size() == 0 ? nullptr : &trailers_);
-        return true;
-      case ChunkedDecoder::Step::Kind::kNeedMore: return false;
-      case ChunkedDecoder::Step::Kind::kError:
-        connection_->keep_alive_ = false;
-        fail(decoder_.error());
-        return true;
-    }
-  }
-  return false;
-}
-
-void ServerConnection::RequestBody::finish_whole(const http::Trailers* trailers) {
-  complete_ = true;
-  ServerConnection& connection = *connection_;
-  const bool tunnel = framing_ == Framing::kUntilClose;
-  finish(trailers);
-  if (tunnel && connection.response_done_ && connection.output_.empty() && connection.state_ == State::kTunnel) {
-    connection.close();
-  }
 }
 
 // -- responses --------------------------------------------------------------------------------------------------------
@@ -510,6 +449,7 @@ http::BodySource& ServerConnection::start_tunnel(http::Exchange& exchange, http:
                     .upgrade = exchange.request().protocol,
                     .date = worker_.date->now(worker_.loop)});
   state_ = State::kTunnel;
+  worker_.counters.add(Counter::kTunnelsActive);
   response_framing_ = Framing::kUntilClose;
   response_body_ = &from_upstream;
   let_go_of_body();
@@ -727,6 +667,7 @@ void ServerConnection::close_gracefully() {
 
 void ServerConnection::close() {
   if (state_ == State::kClosed) return;
+  if (state_ == State::kTunnel) worker_.counters.subtract(Counter::kTunnelsActive);
   state_ = State::kClosed;
   timer_.cancel();
   resume_later_.cancel();

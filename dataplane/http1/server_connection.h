@@ -19,7 +19,7 @@
 #include "dataplane/http/exchange.h"
 #include "dataplane/http/exchange_sink.h"
 #include "dataplane/http1/chunked.h"
-#include "dataplane/http1/output_queue.h"
+#include "dataplane/net/output_queue.h"
 #include "dataplane/http1/parser.h"
 #include "dataplane/http1/serializer.h"
 #include "dataplane/net/byte_stream.h"
@@ -30,6 +30,13 @@ class ServerConnectionOwner {
  public:
   // The connection is over; the owner destroys it (deferred: it may be on the stack).
   virtual void on_connection_closed() = 0;
+  // A new connection began with the preface of HTTP/2 (RFC 9113 3.4) instead of a request. True: the owner takes the
+  // stream and what was read of it (`bytes`), and destroys the connection (deferred); false: it is refused as HTTP/1.
+  virtual bool take_http2(std::unique_ptr<net::ByteStream>& stream, const Buffer& bytes) {
+    (void)stream;
+    (void)bytes;
+    return false;
+  }
 
  protected:
   ~ServerConnectionOwner() = default;
@@ -108,6 +115,8 @@ class ServerConnection final : public event::Disposable,
   void process_input();
   bool read_more();
   bool parse_head();
+  [[nodiscard]] bool hand_over();
+  [[nodiscard]] bool speaks_another_protocol() const;
   void grow_input();
   void take_request();
   void refuse(const Error& error);
@@ -149,7 +158,7 @@ class ServerConnection final : public event::Disposable,
   uint32_t input_end_ = 0;
   RequestParser parser_;
   RequestBody* request_body_ = nullptr;  // null: none, or all of it has been read and the exchange is over
-  OutputQueue output_;
+  net::OutputQueue output_;
   http::BodySource* response_body_ = nullptr;
   uint64_t response_left_ = 0;  // kLength: bytes still to come
   uint64_t file_left_ = 0;      // being sent with sendfile

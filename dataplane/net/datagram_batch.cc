@@ -14,7 +14,7 @@ void ReceiveBatch::prepare(size_t count, bool with_peers, bool with_controls) {
   for (size_t i = 0; i < count; ++i) {
     msghdr& message = messages[i].msg_hdr;
     message.msg_name = with_peers ? peers[i].raw() : nullptr;
-    message.msg_namelen = with_peers ? DatagramPeer::kCapacity : 0;
+    message.msg_namelen = with_peers ? DatagramAddress::kCapacity : 0;
     message.msg_control = with_controls ? controls[i].bytes.data() : nullptr;
     message.msg_controllen = with_controls ? DatagramControl::kBytes : 0;
     message.msg_flags = 0;

@@ -56,7 +56,7 @@ struct ReceiveBatch {
   std::unique_ptr<char[]> bytes;
   std::array<mmsghdr, DatagramSocket::kBatch> messages{};
   std::array<iovec, DatagramSocket::kBatch> pieces{};
-  std::array<DatagramPeer, DatagramSocket::kBatch> peers;
+  std::array<DatagramAddress, DatagramSocket::kBatch> peers;
   std::array<DatagramControl, DatagramSocket::kBatch> controls{};
   std::array<Datagram, kDatagrams> datagrams;
 };

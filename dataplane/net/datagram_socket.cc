@@ -47,7 +47,7 @@ void read_control(msghdr& message, DatagramLocal& local, size_t& segment) {
   }
 }
 
-size_t write_local(DatagramControl& bytes, const DatagramLocal& local, const DatagramPeer& peer) {
+size_t write_local(DatagramControl& bytes, const DatagramLocal& local, const DatagramAddress& peer) {
   if (peer.raw()->sa_family == AF_INET) {
     in_pktinfo from{};
     from.ipi_spec_dst.s_addr = htonl(local.address.v4_host_order());
@@ -61,18 +61,18 @@ size_t write_local(DatagramControl& bytes, const DatagramLocal& local, const Dat
 
 }  // namespace
 
-DatagramPeer::DatagramPeer(const SocketAddress& address) {
+DatagramAddress::DatagramAddress(const SocketAddress& address) {
   sockaddr_storage storage{};
   length_ = std::min<socklen_t>(address.fill(storage), kCapacity);
   std::memcpy(&address_, &storage, length_);
 }
 
-uint16_t DatagramPeer::port() const {
+uint16_t DatagramAddress::port() const {
   if (address_.any.sa_family == AF_INET) return ntohs(address_.v4.sin_port);
   return address_.any.sa_family == AF_INET6 ? ntohs(address_.v6.sin6_port) : uint16_t{0};
 }
 
-IpAddress DatagramPeer::ip() const {
+IpAddress DatagramAddress::ip() const {
   if (address_.any.sa_family == AF_INET) return IpAddress::v4(ntohl(address_.v4.sin_addr.s_addr));
   if (address_.any.sa_family != AF_INET6) return {};
   std::array<uint8_t, 16> bytes{};
@@ -191,7 +191,7 @@ std::span<char> DatagramSocket::reserve(size_t size) {
   return {queue_bytes_->data() + queue_used_, size};
 }
 
-bool DatagramSocket::commit(const DatagramPeer& peer, const DatagramLocal& local, size_t size) {
+bool DatagramSocket::commit(const DatagramAddress& peer, const DatagramLocal& local, size_t size) {
   if (!peer.can_be_answered()) {
     drop(1);
     return false;
@@ -205,7 +205,7 @@ bool DatagramSocket::commit(const DatagramPeer& peer, const DatagramLocal& local
   return true;
 }
 
-bool DatagramSocket::send(const DatagramPeer& peer, const DatagramLocal& local, std::string_view payload) {
+bool DatagramSocket::send(const DatagramAddress& peer, const DatagramLocal& local, std::string_view payload) {
   if (payload.size() > kMaxPayload) {
     drop(1);
     return false;

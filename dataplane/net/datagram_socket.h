@@ -28,10 +28,10 @@
 namespace headgate::net {
 
 // The other end of a datagram, as the kernel says it. A plain value: no allocation, Unix paths included.
-class DatagramPeer {
+class DatagramAddress {
  public:
-  DatagramPeer() = default;
-  explicit DatagramPeer(const SocketAddress& address);
+  DatagramAddress() = default;
+  explicit DatagramAddress(const SocketAddress& address);
 
   [[nodiscard]] const sockaddr* raw() const { return &address_.any; }
   [[nodiscard]] sockaddr* raw() { return &address_.any; }
@@ -47,7 +47,7 @@ class DatagramPeer {
   // Allocates for Unix paths: for logs and set-up, not per datagram.
   [[nodiscard]] SocketAddress address() const { return SocketAddress::from_sockaddr(raw(), length_); }
   [[nodiscard]] std::string_view bytes() const { return {reinterpret_cast<const char*>(&address_), length_}; }
-  bool operator==(const DatagramPeer& other) const { return bytes() == other.bytes(); }
+  bool operator==(const DatagramAddress& other) const { return bytes() == other.bytes(); }
 
  private:
   union {
@@ -68,7 +68,7 @@ struct DatagramLocal {
 
 struct Datagram {
   std::span<char> payload;  // may be empty; may be changed; gone when on_datagrams() returns
-  DatagramPeer peer;
+  DatagramAddress peer;
   DatagramLocal local;
 };
 
@@ -95,10 +95,10 @@ class DatagramSocket final : private event::FdObserver {
   void enable_receive_offload();
 
   // Copies the datagram into the queue. False: dropped and counted (queue full, or the peer cannot be answered).
-  bool send(const DatagramPeer& peer, const DatagramLocal& local, std::string_view payload);
+  bool send(const DatagramAddress& peer, const DatagramLocal& local, std::string_view payload);
   // The same without a copy: write at most `size` bytes there, then commit() at once. Empty: queue full.
   std::span<char> reserve(size_t size);
-  bool commit(const DatagramPeer& peer, const DatagramLocal& local, size_t size);
+  bool commit(const DatagramAddress& peer, const DatagramLocal& local, size_t size);
   // Sends what is queued now instead of at the end of the turn.
   void flush();
 
@@ -109,7 +109,7 @@ class DatagramSocket final : private event::FdObserver {
 
  private:
   struct Queued {
-    DatagramPeer peer;
+    DatagramAddress peer;
     DatagramLocal local;
     uint32_t offset = 0;
     uint32_t size = 0;

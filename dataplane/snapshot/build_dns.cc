@@ -48,12 +48,12 @@ Result<dns::Rdata> txt_data(const v1::DnsTxt& message) {
   return dns::make_txt(strings);
 }
 
-struct TypedData {
+struct TypedRecord {
   uint16_t type = 0;
   Result<dns::Rdata> rdata;
 };
 
-TypedData data_of(const v1::DnsRecord& record) {
+TypedRecord data_of(const v1::DnsRecord& record) {
   switch (record.data_case()) {
     case v1::DnsRecord::kA: return {dns::kTypeA, address_data(record.a())};
     case v1::DnsRecord::kAaaa: return {dns::kTypeAaaa, address_data(record.aaaa())};
@@ -116,7 +116,7 @@ void add_zone(const v1::DnsZone& zone, dns::ZoneSetBuilder& builder, Fn problem)
     }
     const uint32_t ttl = name.has_ttl() ? name.ttl() : default_ttl;
     for (const v1::DnsRecord& record : name.records()) {
-      const TypedData data = data_of(record);
+      const TypedRecord data = data_of(record);
       if (!data.rdata) {
         problem(name.name(), to_string(data.rdata.error()));
         continue;

@@ -78,9 +78,7 @@ std::shared_ptr<const ListenerTls> Build::listener_tls(const v1::Listener& liste
   settings.protocol.max_version = version_of(message.max_version(), tls::TlsVersion::kTls13);
   settings.protocol.ciphers = message.ciphers();
   settings.protocol.groups = message.groups();
-  for (const std::string& protocol : message.alpn()) {
-    if (protocol != "h2") settings.protocol.alpn.push_back(protocol);
-  }
+  settings.protocol.alpn.assign(message.alpn().begin(), message.alpn().end());
   settings.client_certificate = client_certificate_of(message);
   if (!message.client_ca().empty()) settings.client_ca = trust_store(message.client_ca());
   settings.tickets = message.tickets() != v1::TOGGLE_OFF;

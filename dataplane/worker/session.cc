@@ -128,17 +128,41 @@ void Session::serve() {
     run_ = settings_->stream_handler->start(std::move(stream_), *this, worker);
     return;
   }
-  const auto scheme = settings_->tls != nullptr ? http::Scheme::kHttps : http::Scheme::kHttp;
-  http1_.reset(new http1::ServerConnection(worker, std::move(stream_), settings_->http, listener_.dispatch(), *this,
-                                           scheme));
-  http1_->start();
   if (settings_->max_connection_age > Duration(0)) deadline_.arm(settings_->max_connection_age);
+  const TlsFacts* const tls = stream_->facts().tls;
+  if (tls != nullptr && tls->alpn == "h2") {
+    serve_http2({});
+    return;
+  }
+  http1_.reset(new http1::ServerConnection(worker, std::move(stream_), settings_->http, listener_.dispatch(), *this,
+                                           scheme()));
+  http1_->start();
+}
+
+http::Scheme Session::scheme() const {
+  return settings_->tls != nullptr ? http::Scheme::kHttps : http::Scheme::kHttp;
+}
+
+void Session::serve_http2(Buffer initial) {
+  http2_.reset(new http2::ServerConnection(listener_.worker(), std::move(stream_), settings_->http,
+                                           listener_.dispatch(), *this, scheme()));
+  http2_->start(std::move(initial));
+}
+
+// Prior knowledge (RFC 9113 3.3) on plain listeners. With TLS only ALPN chooses HTTP/2.
+bool Session::take_http2(std::unique_ptr<net::ByteStream>& stream, const Buffer& bytes) {
+  if (!settings_->h2c || settings_->tls != nullptr) return false;
+  stream_ = std::move(stream);
+  listener_.worker().loop.defer_delete(std::move(http1_));
+  serve_http2(bytes);
+  return true;
 }
 
 void Session::on_deadline() {
-  // While serving this is max_connection_age: the next answer says Connection: close.
+  // While serving this is max_connection_age: the next answer says Connection: close, or GOAWAY.
   if (state_ == State::kServing) {
     if (http1_ != nullptr) http1_->drain();
+    if (http2_ != nullptr) http2_->drain();
     return;
   }
   if (state_ == State::kTls) listener_.worker().counters.add(Counter::kTlsHandshakesFailed);
@@ -147,6 +171,7 @@ void Session::on_deadline() {
 
 void Session::drain(MonotonicTime deadline) {
   if (http1_ != nullptr) http1_->drain();
+  if (http2_ != nullptr) http2_->drain();
   if (run_ != nullptr) run_->drain(deadline);
 }
 
@@ -157,6 +182,11 @@ void Session::close() {
   event::Loop& loop = listener_.worker().loop;
   if (http1_ != nullptr) {
     std::unique_ptr<http1::ServerConnection> connection = std::move(http1_);
+    connection->close_now();
+    loop.defer_delete(std::move(connection));
+  }
+  if (http2_ != nullptr) {
+    std::unique_ptr<http2::ServerConnection> connection = std::move(http2_);
     connection->close_now();
     loop.defer_delete(std::move(connection));
   }

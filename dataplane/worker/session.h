@@ -14,6 +14,7 @@
 #include "dataplane/base/process_cell.h"
 #include "dataplane/event/worker_context.h"
 #include "dataplane/http1/server_connection.h"
+#include "dataplane/http2/server_connection.h"
 #include "dataplane/net/stream_handler.h"
 #include "dataplane/snapshot/snapshot.h"
 #include "dataplane/tls/tls_stream.h"
@@ -28,6 +29,7 @@ class Session final : public event::Disposable,
                       private net::StreamObserver,
                       private tls::HandshakeObserver,
                       private http1::ServerConnectionOwner,
+                      private http2::ServerConnectionOwner,
                       private net::StreamRunOwner {
  public:
   Session(OpenListener& listener, std::shared_ptr<const snapshot::Listener> settings, ConnectionPermit permit);
@@ -42,6 +44,8 @@ class Session final : public event::Disposable,
 
   void on_stream_ready(bool readable, bool writable) override;
   void on_connection_closed() override { close(); }
+  bool take_http2(std::unique_ptr<net::ByteStream>& stream, const Buffer& bytes) override;
+  void on_http2_closed() override { close(); }
   void on_run_ended() override { close(); }
   void on_handshake_done() override;
   void on_handshake_failed(const Error& error) override;
@@ -49,6 +53,8 @@ class Session final : public event::Disposable,
   void read_proxy_header();
   void start_tls();
   void serve();
+  void serve_http2(Buffer initial);
+  [[nodiscard]] http::Scheme scheme() const;
   void on_deadline();
 
   OpenListener& listener_;
@@ -56,7 +62,8 @@ class Session final : public event::Disposable,
   ConnectionPermit permit_;
   std::unique_ptr<net::ByteStream> stream_;        // until the protocol takes it
   tls::TlsStream* tls_ = nullptr;                  // stream_ while the handshake lasts
-  std::unique_ptr<http1::ServerConnection> http1_;
+  std::unique_ptr<http1::ServerConnection> http1_;  // one of the three serves
+  std::unique_ptr<http2::ServerConnection> http2_;
   std::unique_ptr<net::StreamRun> run_;
   event::Timer deadline_;
   State state_ = State::kServing;

@@ -410,8 +410,13 @@ class DispatchReader {
     RouteTable& table = *reading_.set.add_route_tables();
     table.set_name(entry.name);
     // `timeouts.idle` also ends a tunnel (WebSocket) without traffic.
+    google::protobuf::Duration& idle = *table.mutable_timeouts()->mutable_tunnel_idle();
     const ListenerTimeouts& times = reading_.set.settings().timeouts();
-    if (times.has_idle()) *table.mutable_timeouts()->mutable_tunnel_idle() = times.idle();
+    if (times.has_idle()) {
+      idle = times.idle();
+    } else {
+      idle.set_seconds(60);  // as ListenerTimeouts.idle when the file does not say
+    }
     reading_.positions.add(check::Kind::kRouteTable, entry.name, "", entry.node);
     std::set<std::string> hosts;
     for (const HttpRule& rule : rules_[at]) {

@@ -1,9 +1,9 @@
-#include "dataplane/http1/output_queue.h"
+#include "dataplane/net/output_queue.h"
 
 #include <algorithm>
 #include <cstring>
 
-namespace headgate::http1 {
+namespace headgate::net {
 
 void OutputQueue::compact(Store& store) {
   if (store.begin == 0) return;
@@ -52,12 +52,12 @@ void OutputQueue::append_copy(std::string_view text) {
   commit(text.size());
 }
 
-Result<void> OutputQueue::flush(net::ByteStream& stream, bool more) {
+Result<void> OutputQueue::flush(ByteStream& stream, bool more) {
   while (store_ != nullptr) {
     Store& from = *store_;
     std::array<iovec, kSegments> vectors;
     size_t count = 0;
-    for (size_t i = from.begin; i < from.end; ++i) vectors[count++] = net::as_iovec(from.segments[i].view());
+    for (size_t i = from.begin; i < from.end; ++i) vectors[count++] = as_iovec(from.segments[i].view());
     if (count == 0) {
       store_.reset();
       return {};
@@ -84,4 +84,4 @@ Result<void> OutputQueue::flush(net::ByteStream& stream, bool more) {
   return {};
 }
 
-}  // namespace headgate::http1
+}  // namespace headgate::net

@@ -13,7 +13,7 @@
 #include "dataplane/base/pooled.h"
 #include "dataplane/net/byte_stream.h"
 
-namespace headgate::http1 {
+namespace headgate::net {
 
 class OutputQueue {
  public:
@@ -34,7 +34,7 @@ class OutputQueue {
   void commit(size_t size);
 
   // Writes until empty or until the stream takes no more. `more`: something follows at once (sendfile).
-  Result<void> flush(net::ByteStream& stream, bool more = false);
+  Result<void> flush(ByteStream& stream, bool more = false);
   void clear() { store_.reset(); }
 
  private:
@@ -57,4 +57,4 @@ class OutputQueue {
   std::unique_ptr<Store> store_;
 };
 
-}  // namespace headgate::http1
+}  // namespace headgate::net

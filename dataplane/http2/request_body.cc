@@ -1,0 +1,130 @@
+#include "dataplane/http2/request_body.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/http2/stream.h"
+
+namespace headgate::http2 {
+
+namespace {
+
+// A slice of an input block keeps the whole block: smaller pieces are copied together.
+constexpr size_t kKeepSlice = 4096;
+
+}  // namespace
+
+std::optional<uint64_t> RequestBody::remaining() const {
+  if (length_) return *length_ - std::min(*length_, delivered_);
+  if (ended_ && received_ == delivered_) return 0;
+  return std::nullopt;
+}
+
+void RequestBody::receive(const BlockRef& block, std::string_view data) {
+  received_ += data.size();
+  held_ += data.size();
+  if (canceled_ || failed_ || stream_ == nullptr) {
+    give_back(data.size());
+    return;
+  }
+  if (limit_ != 0 && received_ > limit_) {
+    give_back(data.size());
+    break_off({.code = Errc::kBodyTooLarge, .origin = Origin::kDownstream, .detail = "body over the limit"});
+    return;
+  }
+  if (pulled()) {
+    take(Buffer(block, data.data(), data.size()));
+  } else {
+    queue(block, data);
+  }
+}
+
+void RequestBody::queue(const BlockRef& block, std::string_view data) {
+  if (data.size() >= kKeepSlice) {
+    small_.reset();
+    waiting_.emplace_back(block, data.data(), data.size());
+    return;
+  }
+  if (!small_ || small_->capacity() - small_used_ < data.size()) {
+    small_ = BlockRef(Block::allocate(Block::kSmall));
+    small_used_ = 0;
+  }
+  char* const into = small_->data() + small_used_;
+  std::memcpy(into, data.data(), data.size());
+  small_used_ += data.size();
+  if (waiting_.size() > first_waiting_ && small_used_ > data.size()) {
+    Buffer& last = waiting_.back();
+    last = Buffer(small_, last.data(), last.size() + data.size());
+  } else {
+    waiting_.emplace_back(small_, into, data.size());
+  }
+}
+
+void RequestBody::take(Buffer chunk) {
+  taken_ = chunk.size();
+  delivered_ += chunk.size();
+  stream_->count_received(chunk.size());
+  deliver(std::move(chunk));
+}
+
+void RequestBody::give_back(size_t bytes) {
+  if (bytes == 0) return;
+  held_ -= bytes;
+  if (stream_ != nullptr) stream_->consume(bytes);
+}
+
+void RequestBody::on_pull() {
+  give_back(std::exchange(taken_, 0));
+  if (failed_) {
+    fail(error_);
+  } else if (first_waiting_ < waiting_.size()) {
+    Buffer next = std::move(waiting_[first_waiting_++]);
+    if (first_waiting_ == waiting_.size()) {
+      waiting_.clear();
+      first_waiting_ = 0;
+      small_.reset();
+    }
+    if (stream_ == nullptr) {
+      fail({.code = Errc::kCanceled, .origin = Origin::kDownstream, .detail = "the exchange is over"});
+    } else {
+      take(std::move(next));
+    }
+  } else if (ended_) {
+    finish(trailers_.size() == 0 ? nullptr : &trailers_);
+  } else if (stream_ == nullptr) {
+    fail({.code = Errc::kCanceled, .origin = Origin::kDownstream, .detail = "the exchange is over"});
+  } else {
+    waiting_since_ = stream_->wait_for_body();
+  }
+}
+
+void RequestBody::on_cancel() {
+  canceled_ = true;
+  waiting_.clear();
+  first_waiting_ = 0;
+  small_.reset();
+  taken_ = 0;
+  give_back(held_);
+}
+
+void RequestBody::end() {
+  ended_ = true;
+  if (pulled()) finish(trailers_.size() == 0 ? nullptr : &trailers_);
+}
+
+void RequestBody::break_off(const Error& error) {
+  failed_ = true;
+  error_ = error;
+  waiting_.clear();
+  first_waiting_ = 0;
+  taken_ = 0;
+  give_back(held_);
+  fail(error);
+}
+
+void RequestBody::detach() {
+  give_back(held_);
+  stream_ = nullptr;
+}
+
+}  // namespace headgate::http2

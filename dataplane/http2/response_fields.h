@@ -1,0 +1,47 @@
+// response_fields.h -- ResponseHead and trailers -> the name/value array nghttp2 encodes.
+//
+// Fields of the connection (RFC 9113 8.2.2) and framing are left out: an HTTP/1 upstream may have sent them. Names need
+// not be lower case: nghttp2 folds the copy it makes.
+// Thread: worker.   Owner: on the stack of the call that submits.
+#pragma once
+
+#include <nghttp2/nghttp2.h>
+
+#include <array>
+#include <string_view>
+#include <vector>
+
+#include "dataplane/http/message.h"
+
+namespace headgate::http2 {
+
+class ResponseFields {
+ public:
+  struct Options {
+    std::string_view date;       // added unless the head has one; empty: none
+    bool write_length = true;    // Content-Length when the head knows it
+    bool tunnel = false;         // answers extended CONNECT: 200, without the fields of a WebSocket handshake
+  };
+  ResponseFields(const http::ResponseHead& head, const Options& options);
+  // The trailer section.
+  explicit ResponseFields(const http::Trailers& trailers);
+  ResponseFields(const ResponseFields&) = delete;
+  ResponseFields& operator=(const ResponseFields&) = delete;
+
+  [[nodiscard]] const nghttp2_nv* data() const { return many_.empty() ? few_.data() : many_.data(); }
+  [[nodiscard]] size_t size() const { return size_; }
+
+ private:
+  static constexpr size_t kFew = 40;
+
+  void start(size_t most);
+  void add(std::string_view name, std::string_view value);
+
+  std::array<nghttp2_nv, kFew> few_;
+  std::vector<nghttp2_nv> many_;  // instead, for heads larger than usual
+  size_t size_ = 0;
+  std::array<char, 3> status_{};
+  std::array<char, 20> length_{};
+};
+
+}  // namespace headgate::http2
