@@ -180,7 +180,7 @@ class StreamForwardRun final : public net::StreamRun,
     state_ = State::kRelaying;
     pump_ = std::make_unique<net::StreamPump>(
         worker_, std::move(stream_), std::move(upstream),
-        net::PumpOptions{.buffer_bytes = rule_->buffer_bytes, .idle_timeout = rule_->timeout, .splice = false},
+        net::PumpOptions{.buffer_bytes = rule_->buffer_bytes, .idle_timeout = rule_->timeout},
         static_cast<net::PumpObserver&>(*this));
     if (draining_) pump_->end_at(deadline_.deadline());
     deadline_.cancel();
