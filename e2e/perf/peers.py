@@ -96,7 +96,7 @@ class Headgate(Peer):
                 "dispatch": [{"listener": job, "handler": "forward", "forward_to": f"{scheme}://127.0.0.1:{target}"}]}))
         self.write("dns.json", json.dumps({
             "listen": [{"name": "dns", "uri": f"udp://127.0.0.1:{self.l4_ports['dns']}"}], "logging": {"access_log": "off", "level": "warn"},
-            "zones": {"bench.test": str(self.bench.zone)}, "dispatch": [{"listener": "dns", "handler": "dns"}]}))
+            "zones": {"bench.test": str(self.bench.zone)}, "dns_rate_limit": 0, "dispatch": [{"listener": "dns", "handler": "dns"}]}))
         if self.bench.accepts_forward():
             self.jobs = (*self.jobs, "tcp", "tcpbulk", "udp")
             self.ports.update({job: self.l4_ports[job] for job in ("tcp", "tcpbulk", "udp")})

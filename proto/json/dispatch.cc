@@ -125,6 +125,7 @@ class DispatchReader {
                           : resolver);
     }
     if (reading_.text(root, "dns_any") == "full") dns.set_any_full(TOGGLE_ON);
+    if (const auto rate = reading_.whole<uint32_t>(root, "dns_rate_limit")) dns.set_responses_per_second(*rate);
     dns.set_allow_wildcard(reading_.truth(root, "dns_allow_wildcard").value_or(false));
     reading_.positions.add(check::Kind::kListener, entry.name, "dns", node);
     reading_.positions.add_list(check::Kind::kListener, entry.name, "dns.forward",
