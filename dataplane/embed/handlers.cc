@@ -66,7 +66,8 @@ class CollectingHandler : public http::Handler, protected BodyCollector::Receive
       on_request(exchange, none);
       return nullptr;
     }
-    auto* collector = exchange.arena().make<BodyCollector>(exchange, *this, settings_.body_bytes);
+    const BodyCollector::Receiver& receiver = *this;
+    auto* collector = exchange.arena().make<BodyCollector>(exchange, receiver, settings_.body_bytes);
     collector->begin();
     return collector;
   }
@@ -82,7 +83,7 @@ class CollectingHandler : public http::Handler, protected BodyCollector::Receive
 
 class LoopHandler final : public CollectingHandler {
  public:
-  LoopHandler(const HandlerSettings& settings, std::vector<std::string> names, Handler handler)
+  LoopHandler(const HandlerSettings& settings, std::vector<std::string> names, headgate::Handler handler)
       : CollectingHandler(settings, std::move(names)), handler_(std::move(handler)) {}
 
  private:
@@ -102,7 +103,7 @@ class LoopHandler final : public CollectingHandler {
     answer_failure(exchange, 500, thrown_text, settings_.hook);
   }
 
-  const Handler handler_;
+  const headgate::Handler handler_;
 };
 
 class PoolHandler final : public CollectingHandler {
