@@ -109,10 +109,14 @@ RequestView view_of(http::Exchange& exchange, std::span<const std::string> names
     char* const text = arena.allocate_text(46);
     parts.client = {text, static_cast<size_t>(exchange.client_address.write(text) - text)};
   }
+  // The codecs keep Host apart from the other fields.
+  const bool add_host = !head.authority.empty() && !head.headers.has(http::FieldId::kHost);
   const auto fields = head.headers.fields();
-  auto* const views = static_cast<HeaderField*>(arena.allocate(sizeof(HeaderField) * fields.size(), alignof(HeaderField)));
+  const size_t count = fields.size() + (add_host ? 1 : 0);
+  auto* const views = static_cast<HeaderField*>(arena.allocate(sizeof(HeaderField) * count, alignof(HeaderField)));
   for (size_t i = 0; i < fields.size(); ++i) new (&views[i]) HeaderField{fields[i].name, fields[i].value};
-  parts.headers = {views, fields.size()};
+  if (add_host) new (&views[count - 1]) HeaderField{"Host", head.authority};
+  parts.headers = {views, count};
   const Captures* captures = exchange.captures();
   if (!names.empty() && captures != nullptr) {
     auto* const values =

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "dataplane/base/address.h"
 #include "dataplane/base/number.h"
@@ -92,7 +93,9 @@ class Client {
   }
   bool take(size_t size, std::string& into) {
     while (input_.size() < size) {
-      if (!read_more()) return false;
+      if (read_more()) continue;
+      into += std::exchange(input_, {});
+      return false;
     }
     into += input_.substr(0, size);
     input_.erase(0, size);
