@@ -189,7 +189,7 @@ bool ServerConnection::read_more() {
   if (!input_) {
     input_ = BlockRef(Block::allocate(body ? Block::kMedium : Block::kSmall));
     input_begin_ = input_end_ = 0;
-  } else if (input_->capacity() - input_end_ < (body ? request_body_->wanted() : 256U)) {
+  } else if (input_->capacity() - input_end_ < (body && request_body_ != nullptr ? request_body_->wanted() : 256U)) {
     grow_input();
   }
   const auto got = stream_->read({input_->data() + input_end_, input_->capacity() - input_end_});
@@ -241,7 +241,7 @@ void ServerConnection::grow_input() {
     capacity = unread_bytes * 4;
     parser_.reset();
     exchange_->request() = http::RequestHead(exchange_->arena());
-  } else if (state_ == State::kExchange || state_ == State::kTunnel) {
+  } else if (request_body_ != nullptr) {  // else a pipelined request, or the end
     // A body that filled a block is likely to be long.
     const bool bulk = input_->capacity() >= Block::kMedium || request_body_->remaining().value_or(0) > Block::kMedium;
     capacity = bulk ? Block::kLarge : Block::kMedium;
