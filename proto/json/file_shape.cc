@@ -391,7 +391,7 @@ constexpr Key kForwardKeys[] = {
     {"mode", &kMode, "datagram keeps messages apart; default where either side has datagrams."},
     {"timeout", &kSeconds, "Seconds without traffic; default 60 for streams, 30 for datagrams."},
     {"max_connections", &kCount, "Connections or flows at once, 0 for no limit.", "0"},
-    {"buffer_size", &kBuffer, "Bytes in flight in each direction.", "65536"},
+    {"buffer_size", &kBuffer, "Bytes in flight in each direction, at most.", "262144"},
     {"framing", &kFraming, "How messages stand in a stream; default each read is one message."},
     {"sni", &kHosts, "Only connections that ask for these names (TLS)."},
     {"source", &kCidrs, "Only clients from these ranges."},
