@@ -8,6 +8,8 @@ namespace {
 
 using namespace config::v1;  // NOLINT: the names of the messages, in this file only
 
+constexpr size_t kMaxName = 253;
+
 ListenerTransport transport_of(Scheme scheme) {
   switch (scheme) {
     case Scheme::kUdp: return LISTENER_UDP;
@@ -45,7 +47,12 @@ void read_one(Reading& reading, NodeId node, uint32_t backlog) {
   const NodeId uri_node = object ? reading.member(node, "uri") : node;
   const auto text = reading.text(uri_node);
   const auto name = object ? reading.text(node, "name") : text;
-  if (!name || name->empty()) return;
+  if (!name) return;
+  if (name->empty() || name->size() > kMaxName) {
+    // For an object the shape has said so; a string is name and address in one.
+    if (!object) reading.error(node, "uri", "expected an address such as \"http://:8080\", of at most 253 characters");
+    return;
+  }
   if (const ListenerEntry* other = reading.listener(*name)) {
     reading.error(object ? reading.member(node, "name") : node, "duplicate",
                   "the listener " + reading.doc.path(other->node) + " is named " + quote_json(*name) + ", too");
