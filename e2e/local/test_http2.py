@@ -249,7 +249,7 @@ FLOODS = [
     ("settings", frame(4, 0, 0) * 500),
     ("ping", frame(6, 0, 0, b"12345678") * 500),
     ("priority", frame(2, 0, 3, b"\0\0\0\0\x10") * 3000),
-    ("empty data", frame(1, 4, 1, b"\x83\x86\x41\x01a\x84") + frame(0, 0, 1) * 1000),
+    ("empty data", frame(1, 4, 1, b"\x83\x86\x41\x01a\x04\x05/echo") + frame(0, 0, 1) * 1000),
     ("unknown frames", frame(0x77, 0, 0) * 1000),
     ("window updates", frame(8, 0, 0, b"\0\0\0\x01") * 3000),
     ("continuation", frame(1, 0, 1, b"\x82") + frame(9, 0, 1) * 50),
