@@ -144,7 +144,7 @@ void ServerConnection::feed(Buffer bytes) {
   }
 }
 
-// nghttp2 tells nobody of DATA on a stream that it has closed, so frames are told apart here as well: all before a DATA
+// nghttp2 tells nobody of frames it ignores: DATA on a stream that it has closed, unknown types. So frames are told apart here as well: all before a DATA
 // frame is passed on first, then its stream is looked at.
 ssize_t ServerConnection::pass_on(std::string_view bytes) {
   const auto give = [this](std::string_view part) {
@@ -168,6 +168,9 @@ ssize_t ServerConnection::pass_on(std::string_view bytes) {
     frame_header_size_ = 0;
     const auto byte = [this](size_t index) { return static_cast<uint32_t>(static_cast<uint8_t>(frame_header_[index])); };
     frame_left_ = byte(0) << 16 | byte(1) << 8 | byte(2);
+    if (byte(3) > NGHTTP2_CONTINUATION && !budget_.allow(AbuseBudget::Frame::kUnknown, worker_.loop.now())) {
+      return calm("too many frames of unknown types");
+    }
     if (byte(3) != NGHTTP2_DATA) continue;
     if (start > from) {
       if (const ssize_t used = give(bytes.substr(from, start - from)); used < 0) return used;
@@ -226,7 +229,7 @@ int ServerConnection::on_frame_begins(const nghttp2_frame_hd& frame) {
       if (stream != nullptr) ended_.add(frame.stream_id);
       break;
     }
-    default: allowed = budget_.allow(AbuseBudget::Frame::kUnknown, now); break;
+    default: break;
   }
   return allowed ? 0 : calm("too many frames or resets");
 }
