@@ -48,7 +48,7 @@ struct ServerOptions {
   uint32_t workers = 1;             // threads with an event loop each; 0: one per CPU
   uint32_t blocking_threads = 8;    // of the pool for on_blocking(); started only when it is used
   uint32_t blocking_queue = 128;    // requests that may wait for one of them: beyond it 503
-  ServerLimits limits;
+  ServerLimits limits{};
 };
 
 struct ListenOptions {
