@@ -197,6 +197,14 @@ void Build::build_upstreams() {
     for (const v1::ShardTarget& target : shard.upstreams()) shard_prints[target.upstream()] += print + "|";
   }
   for (const v1::Upstream& message : set_.upstreams()) {
+    const upstream::Protocol protocol = protocol_of(message.protocol());
+    if (protocol == upstream::Protocol::kHttp2 || protocol == upstream::Protocol::kGrpc ||
+        protocol == upstream::Protocol::kFastCgi) {
+      error(check::Kind::kUpstream, message.name(), "protocol", "targets of this protocol are not built in yet");
+    }
+    if (protocol == upstream::Protocol::kHttp1 && message.proxy_protocol() != v1::PROXY_PROTOCOL_VERSION_UNSPECIFIED) {
+      error(check::Kind::kUpstream, message.name(), "proxy_protocol", "not built in yet towards HTTP targets");
+    }
     const uint32_t slot = slot_of(message.name());
     auto settings = upstream_settings(message);
     std::string fingerprint = std::to_string(slot) + "|" + shard_prints[message.name()];
