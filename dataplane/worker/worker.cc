@@ -56,6 +56,7 @@ void Worker::run() {
   for (auto& listener : leaving_) listener->close_all();
   loop_.run_once(Duration(0));
   if (context_.release_files != nullptr) context_.release_files(context_);
+  if (context_.release_dns_forwarders != nullptr) context_.release_dns_forwarders(context_);
 }
 
 std::vector<std::string> Worker::apply(std::shared_ptr<const snapshot::Snapshot> snapshot,
