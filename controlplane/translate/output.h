@@ -1,0 +1,31 @@
+// output.h -- what a translation gives: resources for dataplanes, notes for the objects they came from.
+// Thread: any (a value).   Owner: the caller.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "controlplane/translate/resource.h"
+
+namespace headgate::translate {
+
+// Something the author of an object should know; becomes an Event on it.
+struct Note {
+  control::v1::ObjectRef object;
+  bool warning = true;
+  std::string reason;   // CamelCase, stable; "AnnotationNotSupported"
+  std::string message;  // what is wrong, and what to do
+
+  bool operator==(const Note& other) const {
+    return object.SerializeAsString() == other.object.SerializeAsString() && warning == other.warning &&
+           reason == other.reason && message == other.message;
+  }
+};
+
+struct Output {
+  std::vector<ResourcePtr> resources;             // ordered by `precedes`, keys unique
+  std::vector<Note> notes;                        // ordered by object
+  std::vector<control::v1::ObjectRef> admitted;   // Ingresses of our class: their status gets the addresses
+};
+
+}  // namespace headgate::translate
