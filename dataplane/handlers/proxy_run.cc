@@ -145,23 +145,22 @@ void ProxyRun::attempt() {
   state_ = State::kConnecting;
   upstream::Pool& pool = worker_.pools->pool(*upstream_, endpoint_);
   const Duration timeout = proxy_.options().connect_timeout.value_or(upstream_->settings().connection.connect_timeout);
-  if (http1::ClientConnection* connection = pool.acquire(*this, timeout)) send(*connection);
+  if (http::ClientStream* stream = pool.acquire(*this, timeout)) send(*stream);
 }
 
-void ProxyRun::on_connection(http1::ClientConnection& connection) { send(connection); }
+void ProxyRun::on_connection(http::ClientStream& stream) { send(stream); }
 
-void ProxyRun::send(http1::ClientConnection& connection) {
+void ProxyRun::send(http::ClientStream& stream) {
   state_ = State::kSent;
-  reused_ = connection.requests() > 0;
   sent_ = worker_.loop.now();
-  stream_ = &connection;
+  stream_ = &stream;
   const upstream::ConnectionSettings& settings = upstream_->settings().connection;
   const ProxyOptions& options = proxy_.options();
   const http::ClientTimeouts timeouts{
       .response = options.response_timeout.value_or(settings.response_timeout),
       .send = options.send_timeout.value_or(settings.send_timeout),
       .tunnel_idle = options.tunnel_idle.value_or(options.response_timeout.value_or(settings.response_timeout))};
-  connection.send(head_, body_, exchange_.response(), timeouts, *this);
+  stream.send(head_, body_, exchange_.response(), timeouts, *this);
 }
 
 void ProxyRun::on_informational(const http::ResponseHead& head) {
@@ -216,7 +215,7 @@ void ProxyRun::on_no_connection(const Error& error) {
 
 void ProxyRun::on_failed(const Error& error) {
   stream_ = nullptr;  // closed
-  const bool stale = reused_ && error.retry == Retry::kIfConnectionWasReused;
+  const bool stale = error.retry == Retry::kIfConnectionWasReused;
   if (!stale && error.origin == Origin::kUpstream &&
       upstream::record_failure(*upstream_, endpoint_, worker_.loop.now())) {
     worker_.counters.add(Counter::kUpstreamEjections);
@@ -238,7 +237,7 @@ bool ProxyRun::retry(const Error& error, FailureKind kind, uint16_t status) {
       .status = status,
       .attempts = attempts_,
       .sent = connected,
-      .connection_reused = reused_ && error.retry == Retry::kIfConnectionWasReused,
+      .connection_reused = error.retry == Retry::kIfConnectionWasReused,
       .answered = exchange_.head_sent(),
       .body_replayable = body_ == nullptr || !body_->begun() || body_->replayable(),
       .elapsed = worker_.loop.now() - began_};

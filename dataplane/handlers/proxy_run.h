@@ -29,12 +29,12 @@ class ProxyRun final : public http::Run, private http::ClientObserver, private u
   void on_tunnel(http::BodySource& from_upstream, BlockRef memory) override;
   void on_failed(const Error& error) override;
   // upstream::PoolWaiter
-  void on_connection(http1::ClientConnection& connection) override;
+  void on_connection(http::ClientStream& stream) override;
   void on_no_connection(const Error& error) override;
 
   void prepare_head();
   void attempt();
-  void send(http1::ClientConnection& connection);
+  void send(http::ClientStream& stream);
   void end_attempt();
   bool retry(const Error& error, upstream::FailureKind kind, uint16_t status);
   void give_up(const Error& error);
@@ -60,7 +60,6 @@ class ProxyRun final : public http::Run, private http::ClientObserver, private u
   MonotonicTime sent_{};
   uint32_t endpoint_ = 0;
   uint32_t attempts_ = 0;
-  bool reused_ = false;
   State state_ = State::kPicking;
 };
 

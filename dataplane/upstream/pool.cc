@@ -60,7 +60,7 @@ Pool::~Pool() {
   while (http1::ClientConnection* connection = busy_.front()) connection->close();
 }
 
-http1::ClientConnection* Pool::acquire(PoolWaiter& waiter, Duration connect_timeout) {
+http::ClientStream* Pool::acquire(PoolWaiter& waiter, Duration connect_timeout) {
   while (http1::ClientConnection* connection = idle_.front()) {
     if (!connection->reusable()) {
       connection->close();

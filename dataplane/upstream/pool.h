@@ -23,8 +23,8 @@ class Pool;
 // A request that waits for a connection. Leaves the queue when destroyed.
 class PoolWaiter : public ListNode<> {
  public:
-  // Exactly one of the two, never from inside acquire().
-  virtual void on_connection(http1::ClientConnection& connection) = 0;
+  // Exactly one of the two, never from inside acquire(). Send on `stream` before returning.
+  virtual void on_connection(http::ClientStream& stream) = 0;
   virtual void on_no_connection(const Error& error) = 0;
 
  protected:
@@ -40,8 +40,8 @@ class Pool final : private http1::ClientConnectionOwner {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  // An idle connection, or null: then the waiter is queued and told later.
-  http1::ClientConnection* acquire(PoolWaiter& waiter, Duration connect_timeout);
+  // Where to send a request, at once; or null: then the waiter is queued and told later.
+  http::ClientStream* acquire(PoolWaiter& waiter, Duration connect_timeout);
   [[nodiscard]] const std::string& text() const { return endpoint_.text; }
   [[nodiscard]] EndpointCell& cell() const { return *endpoint_.cell; }
 
