@@ -1,3 +1,0 @@
-module headgate.dev/e2e/cluster/echo
-
-go 1.21
