@@ -12,7 +12,7 @@ Result<void> open_datagram_target(WorkerContext& worker, const std::shared_ptr<c
   Error error{.code = Errc::kUnreachable, .origin = Origin::kUpstream, .detail = "no usable endpoint"};
   if (!upstream->settings().unavailable_reason.empty()) return error;
   const uint32_t attempts = upstream->settings().retry.attempts;
-  for (uint32_t attempt = 0; attempt < attempts; ++attempt) {
+  for (uint32_t attempt = 0; attempt < attempts && tried.size() < upstream::TriedSet::kCapacity;) {
     upstream::PickInput input{.hash_key = client_hash_key(*upstream, client),
                               .tried = tried.empty() ? nullptr : &tried,
                               .load = worker.pools->load(*upstream),
@@ -23,8 +23,11 @@ Result<void> open_datagram_target(WorkerContext& worker, const std::shared_ptr<c
     const upstream::Endpoint& endpoint = upstream->endpoint(*picked);
     tried.add(*endpoint.cell);
     if (!use.take(worker, upstream, *picked)) {
-      return Error{.code = Errc::kOverloaded, .origin = Origin::kUpstream, .detail = "connection limit of the upstream"};
+      // Another endpoint may have room.
+      error = {.code = Errc::kOverloaded, .origin = Origin::kUpstream, .detail = "connection limit of the upstream"};
+      continue;
     }
+    ++attempt;
     worker.counters.add(Counter::kUpstreamRequests);
     const auto opened = link.open(endpoint.address());
     if (opened) return {};
@@ -33,6 +36,7 @@ Result<void> open_datagram_target(WorkerContext& worker, const std::shared_ptr<c
     if (upstream::record_failure(*upstream, *picked, worker.loop.now())) worker.counters.add(Counter::kUpstreamEjections);
     use.release();
   }
+  if (error.code == Errc::kOverloaded) worker.counters.add(Counter::kUpstreamRefusedConnections);
   if (tried.empty()) worker.counters.add(Counter::kUpstreamNoEndpoint);
   return error;
 }

@@ -107,14 +107,28 @@ uint64_t ProxyRun::hash_key() {
   return upstream::kNoHashKey;
 }
 
-void ProxyRun::attempt() {
-  state_ = State::kPicking;
+// With a limit of connections per endpoint: one that has room, while there is one; else the first choice, to wait there.
+std::optional<uint32_t> ProxyRun::pick() {
   upstream::PickInput input{.hash_key = hash_key(),
                             .tried = tried_.empty() ? nullptr : &tried_,
                             .load = *worker_load_,
                             .random = worker_.random,
                             .now = worker_.loop.now()};
-  const auto picked = upstream::pick(*upstream_, input);
+  const auto first = upstream::pick(*upstream_, input);
+  if (!first || upstream_->settings().circuit.connections_per_endpoint == 0) return first;
+  upstream::TriedSet full = tried_;
+  input.tried = &full;
+  auto next = first;
+  for (size_t i = 0; next && i < upstream::TriedSet::kCapacity; ++i, next = upstream::pick(*upstream_, input)) {
+    if (worker_.pools->pool(*upstream_, *next).has_room()) return next;
+    full.add(*upstream_->endpoint(*next).cell);
+  }
+  return first;
+}
+
+void ProxyRun::attempt() {
+  state_ = State::kPicking;
+  const auto picked = pick();
   if (!picked) {
     if (attempts_ == 0) worker_.counters.add(Counter::kUpstreamNoEndpoint);
     // After a failure its own error says more than "nobody is left".
@@ -125,6 +139,14 @@ void ProxyRun::attempt() {
   const upstream::Endpoint& endpoint = upstream_->endpoint(endpoint_);
   tried_.add(*endpoint.cell);
   load_ = &worker_load_->start(*upstream_, endpoint_);
+  if (const uint32_t limit = upstream_->settings().circuit.requests; limit != 0) {
+    if (!load_->upstream_cell->requests.try_add(limit)) {
+      worker_.counters.add(Counter::kUpstreamRefusedRequests);
+      give_up({.code = Errc::kOverloaded, .origin = Origin::kUpstream, .detail = "request limit of the upstream"});
+      return;
+    }
+    in_flight_ = &load_->upstream_cell->requests;
+  }
   ++attempts_;
   exchange_.attempts = attempts_;
   exchange_.upstream_address = exchange_.arena().copy(endpoint.text);
@@ -145,7 +167,12 @@ void ProxyRun::attempt() {
   state_ = State::kConnecting;
   upstream::Pool& pool = worker_.pools->pool(*upstream_, endpoint_);
   const Duration timeout = proxy_.options().connect_timeout.value_or(upstream_->settings().connection.connect_timeout);
-  if (http::ClientStream* stream = pool.acquire(*this, timeout)) send(*stream);
+  const Result<http::ClientStream*> stream = pool.acquire(*this, timeout);
+  if (!stream) {
+    give_up(stream.error());
+  } else if (*stream != nullptr) {
+    send(**stream);
+  }
 }
 
 void ProxyRun::on_connection(http::ClientStream& stream) { send(stream); }
@@ -207,6 +234,10 @@ void ProxyRun::on_tunnel(http::BodySource& from_upstream, BlockRef memory) {
 }
 
 void ProxyRun::on_no_connection(const Error& error) {
+  if (error.code == Errc::kOverloaded) {  // a limit of ours says nothing about the endpoint
+    give_up(error);
+    return;
+  }
   if (upstream::record_failure(*upstream_, endpoint_, worker_.loop.now())) {
     worker_.counters.add(Counter::kUpstreamEjections);
   }
@@ -272,10 +303,11 @@ void ProxyRun::on_backoff_over() { attempt(); }
 
 // Leaves the queue of the pool, the connection, and the count of requests in flight.
 void ProxyRun::end_attempt() {
-  ListNode<>::unlink();
+  stop_waiting();
   if (http::ClientStream* stream = std::exchange(stream_, nullptr); stream != nullptr && state_ == State::kSent) {
     stream->cancel();
   }
+  if (upstream::SharedCount* count = std::exchange(in_flight_, nullptr)) count->subtract();
   if (upstream::EndpointLoad* load = std::exchange(load_, nullptr)) worker_load_->finish(*load);
 }
 
@@ -298,7 +330,7 @@ void ProxyRun::give_up(const Error& error) {
   state_ = State::kFailed;
   if (backoff_) backoff_->cancel();
   if (timer_) timer_->cancel();
-  if (error.origin == Origin::kUpstream) {
+  if (error.origin == Origin::kUpstream && error.code != Errc::kOverloaded) {
     worker_.counters.add(error.code == Errc::kTimeout ? Counter::kUpstreamTimeouts : Counter::kUpstreamErrors);
   }
   exchange_.respond_error(error);

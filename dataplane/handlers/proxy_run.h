@@ -34,6 +34,7 @@ class ProxyRun final : public http::Run, private http::ClientObserver, private u
 
   void prepare_head();
   void attempt();
+  [[nodiscard]] std::optional<uint32_t> pick();
   void send(http::ClientStream& stream);
   void end_attempt();
   bool retry(const Error& error, upstream::FailureKind kind, uint16_t status);
@@ -52,6 +53,7 @@ class ProxyRun final : public http::Run, private http::ClientObserver, private u
   upstream::WorkerLoad* worker_load_ = nullptr;   // of its slot; outlives Snapshots
   const ProxyBackend* backend_ = nullptr;
   upstream::EndpointLoad* load_ = nullptr;
+  upstream::SharedCount* in_flight_ = nullptr;  // counts this attempt; lives as long as load_
   http::ClientStream* stream_ = nullptr;
   upstream::TriedSet tried_;
   std::optional<event::Timer> timer_;    // request_timeout, per-try time-out

@@ -89,7 +89,7 @@ void UpstreamConnect::attempt() {
                             .now = worker_.loop.now()};
   const auto picked = upstream_->settings().unavailable_reason.empty() ? upstream::pick(*upstream_, input) : std::nullopt;
   if (!picked) {
-    if (attempts_ == 0) {
+    if (attempts_ == 0 && error_.code != Errc::kOverloaded) {
       worker_.counters.add(Counter::kUpstreamNoEndpoint);
       error_ = {.code = Errc::kUnreachable, .origin = Origin::kUpstream, .detail = "no usable endpoint"};
     }
@@ -98,11 +98,14 @@ void UpstreamConnect::attempt() {
   }
   const upstream::Endpoint& endpoint = upstream_->endpoint(*picked);
   tried_.add(*endpoint.cell);
-  ++attempts_;
   if (!use_.take(worker_, upstream_, *picked)) {
-    report_failure({.code = Errc::kOverloaded, .origin = Origin::kUpstream, .detail = "connection limit of the upstream"});
+    // Another endpoint may have room.
+    error_ = {.code = Errc::kOverloaded, .origin = Origin::kUpstream, .detail = "connection limit of the upstream"};
+    if (tried_.size() < upstream::TriedSet::kCapacity) return attempt();
+    report_failure(error_);
     return;
   }
+  ++attempts_;
   worker_.counters.add(Counter::kUpstreamRequests);
   attempt_began_ = worker_.loop.now();
   connector_.emplace(worker_.loop, static_cast<net::ConnectObserver&>(*this));
@@ -180,7 +183,9 @@ void UpstreamConnect::attempt_failed(const Error& error) {
 
 void UpstreamConnect::report_failure(const Error& error) {
   error_ = error;
-  worker_.counters.add(error.code == Errc::kTimeout ? Counter::kUpstreamTimeouts : Counter::kUpstreamErrors);
+  worker_.counters.add(error.code == Errc::kTimeout      ? Counter::kUpstreamTimeouts
+                       : error.code == Errc::kOverloaded ? Counter::kUpstreamRefusedConnections
+                                                         : Counter::kUpstreamErrors);
   report_.schedule();
 }
 

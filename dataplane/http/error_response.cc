@@ -115,7 +115,7 @@ bool wants_html(const HeaderMap& headers) {
   return false;
 }
 
-void write_short_answer(Exchange& exchange, uint16_t status, uint8_t grpc_code) {
+void write_short_answer(Exchange& exchange, uint16_t status, uint8_t grpc_code, bool retry_after) {
   ResponseHead& head = exchange.response();
   // Whatever a handler had prepared described another answer.
   head.headers.clear();
@@ -131,7 +131,7 @@ void write_short_answer(Exchange& exchange, uint16_t status, uint8_t grpc_code) 
   const char digits[] = {static_cast<char>('0' + status / 100 % 10), static_cast<char>('0' + status / 10 % 10),
                          static_cast<char>('0' + status % 10)};
   const std::string_view code(digits, sizeof(digits));
-  if (status == 503) head.headers.add("Retry-After", "1");
+  if (retry_after) head.headers.add("Retry-After", "1");
   if (status >= 400) head.headers.add(FieldId::kCacheControl, "no-store");
   if (has_no_content(status)) {
     head.status = status;
@@ -158,11 +158,12 @@ ErrorAnswer answer_for(const Error& error) {
 
 void write_error_response(Exchange& exchange, const Error& error) {
   const ErrorAnswer what = answer_for(error);
-  write_short_answer(exchange, what.status, what.grpc_code);
+  // When an upstream will have room again is not ours to say.
+  write_short_answer(exchange, what.status, what.grpc_code, what.status == 503 && error.origin == Origin::kLocal);
 }
 
 void write_status_response(Exchange& exchange, uint16_t status) {
-  write_short_answer(exchange, status, static_cast<uint8_t>(grpc_status_of_http(status)));
+  write_short_answer(exchange, status, static_cast<uint8_t>(grpc_status_of_http(status)), status == 503);
 }
 
 }  // namespace headgate::http

@@ -22,7 +22,8 @@ ClientConnection::ClientConnection(WorkerContext& worker, std::unique_ptr<net::B
       limits_(limits),
       owner_(owner),
       timer_(worker.loop.timers(), event::Timer::call<&ClientConnection::on_deadline>, this),
-      resume_later_(worker.loop, event::Timer::call<&ClientConnection::resume>, this) {
+      resume_later_(worker.loop, event::Timer::call<&ClientConnection::resume>, this),
+      opened_(worker.loop.now()) {
   stream_->watch(net::Interest::kBoth, *this);
 }
 

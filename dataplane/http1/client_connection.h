@@ -57,6 +57,7 @@ class ClientConnection final : public event::Disposable,
   // Was in its pool when it closed (on_connection_closed asks).
   [[nodiscard]] bool resting() const { return resting_; }
   [[nodiscard]] uint32_t requests() const { return requests_; }
+  [[nodiscard]] MonotonicTime opened() const { return opened_; }
   [[nodiscard]] const ConnectionFacts& facts() const { return stream_->facts(); }
   // Closes after so long without a request.
   void rest(Duration idle_timeout);
@@ -130,6 +131,7 @@ class ClientConnection final : public event::Disposable,
   event::Timer timer_;
   event::DeferredCall resume_later_;
   MonotonicTime deadline_{};
+  MonotonicTime opened_;
   http::ClientTimeouts timeouts_;
   http::ClientObserver* observer_ = nullptr;
   http::ResponseHead* response_ = nullptr;

@@ -49,6 +49,7 @@ class UpstreamCell {
 
   alignas(64) SharedCount connections;  // CircuitLimits::connections
   SharedCount requests;                 // CircuitLimits::requests
+  SharedCount pending;                  // CircuitLimits::pending
   // Ejections are rare and must keep to their cap over all workers.
   std::mutex ejection;
 

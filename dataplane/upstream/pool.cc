@@ -1,10 +1,16 @@
 #include "dataplane/upstream/pool.h"
 
+#include <algorithm>
+
 #include "dataplane/base/counters.h"
 #include "dataplane/net/socket.h"
 #include "dataplane/upstream/client_tls.h"
 
 namespace headgate::upstream {
+
+void PoolWaiter::stop_waiting() {
+  if (place.pool != nullptr) place.pool->leave_queue(*this);
+}
 
 // One connection being opened: TCP, then TLS when the Upstream asks for it.
 class Pool::Connecting final : public event::Disposable,
@@ -45,8 +51,13 @@ class Pool::Connecting final : public event::Disposable,
 };
 
 Pool::Pool(WorkerContext& worker, std::shared_ptr<const UpstreamSettings> settings, const Endpoint& endpoint,
-           std::shared_ptr<tls::ClientContext> tls)
-    : worker_(worker), settings_(std::move(settings)), tls_(std::move(tls)), endpoint_(endpoint) {
+           std::shared_ptr<tls::ClientContext> tls, std::shared_ptr<Circuit> circuit)
+    : worker_(worker),
+      settings_(std::move(settings)),
+      tls_(std::move(tls)),
+      circuit_(std::move(circuit)),
+      endpoint_(endpoint) {
+  circuit_->join(*this);
   limits_.header_bytes = 64 * 1024;
   limits_.header_fields = 256;
   limits_.allow_underscore_names = true;  // what our own back ends send goes through as it is
@@ -54,13 +65,18 @@ Pool::Pool(WorkerContext& worker, std::shared_ptr<const UpstreamSettings> settin
 
 Pool::~Pool() {
   closing_ = true;
-  while (Connecting* connecting = connecting_.front()) end(*connecting);
+  while (take_waiter() != nullptr) {
+  }
+  while (Connecting* connecting = connecting_.pop_front()) {
+    const std::unique_ptr<Connecting> withdrawn(connecting);  // at once: it must not call us back
+    circuit_->give_back(*endpoint_.cell);
+  }
   // close() reports to us and unlinks.
   while (http1::ClientConnection* connection = idle_.front()) connection->close();
   while (http1::ClientConnection* connection = busy_.front()) connection->close();
 }
 
-http::ClientStream* Pool::acquire(PoolWaiter& waiter, Duration connect_timeout) {
+Result<http::ClientStream*> Pool::acquire(PoolWaiter& waiter, Duration connect_timeout) {
   while (http1::ClientConnection* connection = idle_.front()) {
     if (!connection->reusable()) {
       connection->close();
@@ -71,39 +87,101 @@ http::ClientStream* Pool::acquire(PoolWaiter& waiter, Duration connect_timeout) 
     --idle_count_;
     return connection;
   }
+  if (!circuit_->enter_queue()) {
+    worker_.counters.add(Counter::kUpstreamRefusedPending);
+    return Error{.code = Errc::kOverloaded, .origin = Origin::kUpstream, .detail = "too many wait for a connection"};
+  }
   waiting_.push_back(waiter);
-  connect(connect_timeout);
+  ++waiting_count_;
+  waiter.place = {.pool = this, .since = worker_.loop.now(), .timeout = connect_timeout};
+  connect_for_waiters();
   return nullptr;
 }
 
-void Pool::connect(Duration timeout) {
-  auto connecting = std::make_unique<Connecting>(*this, timeout);
-  connecting_.push_back(*connecting);
-  connecting.release()->start();  // owned by the list, through end()
+// -- those who wait -----------------------------------------------------------------------------------------------
+
+void Pool::leave_queue(PoolWaiter& waiter) {
+  waiter.unlink();
+  waiter.place.pool = nullptr;
+  --waiting_count_;
+  circuit_->leave_queue();
 }
+
+PoolWaiter* Pool::take_waiter() {
+  PoolWaiter* waiter = waiting_.front();
+  if (waiter != nullptr) leave_queue(*waiter);
+  return waiter;
+}
+
+// Each one has a connection on its way, unless the circuit does not allow it now.
+void Pool::connect_for_waiters() {
+  while (connecting_count_ < waiting_count_) {
+    if (!circuit_->take(*this, *endpoint_.cell)) {
+      circuit_->starve(*this);
+      return;
+    }
+    auto connecting = std::make_unique<Connecting>(*this, waiting_.back()->place.timeout);
+    connecting_.push_back(*connecting);
+    ++connecting_count_;
+    connecting.release()->start();  // owned by the list, through end()
+  }
+}
+
+void Pool::on_room() {
+  expire_waiters();
+  connect_for_waiters();
+}
+
+// One whose connection is on its way is left to that: whoever waits at the front gets the first answer.
+void Pool::expire_waiters() {
+  const MonotonicTime now = worker_.loop.now();
+  while (waiting_count_ > connecting_count_ && now - waiting_.front()->place.since >= waiting_.front()->place.timeout) {
+    worker_.counters.add(Counter::kUpstreamRefusedConnections);
+    take_waiter()->on_no_connection(
+        {.code = Errc::kOverloaded, .origin = Origin::kUpstream, .detail = "no room for another connection"});
+  }
+}
+
+MonotonicTime Pool::waiting_since() {
+  return waiting_.empty() ? MonotonicTime::max() : waiting_.front()->place.since;
+}
+
+bool Pool::close_idle() {
+  http1::ClientConnection* connection = idle_.back();
+  if (connection == nullptr) return false;
+  connection->close();
+  return true;
+}
+
+// -- connections --------------------------------------------------------------------------------------------------
 
 void Pool::end(Connecting& connecting) {
   connecting.unlink();
+  --connecting_count_;
   worker_.loop.defer_delete(std::unique_ptr<event::Disposable>(&connecting));
 }
 
 void Pool::on_connected(Connecting& connecting, std::unique_ptr<net::ByteStream> stream) {
   end(connecting);
-  if (retired_ && waiting_.empty()) return;  // nobody wants it any more
+  if (retired_ && waiting_.empty()) {  // nobody wants it any more
+    circuit_->give_back(*endpoint_.cell);
+    return;
+  }
   worker_.counters.add(Counter::kUpstreamConnectionsActive);
   auto* connection = new http1::ClientConnection(worker_, std::move(stream), limits_, *this);
   ++open_;
   idle_.push_front(*connection);
   ++idle_count_;
-  connection->rest(settings_->connection.idle);
+  connection->rest(rest_time(*connection));
   serve_waiters();
 }
 
 void Pool::on_connect_failed(Connecting& connecting, const Error& error) {
   worker_.counters.add(Counter::kUpstreamConnectErrors);
   end(connecting);
+  circuit_->give_back(*endpoint_.cell);
   // One attempt stands for one waiter: the oldest learns of it, the others still have theirs.
-  if (PoolWaiter* waiter = waiting_.pop_front()) waiter->on_no_connection(error);
+  if (PoolWaiter* waiter = take_waiter()) waiter->on_no_connection(error);
 }
 
 void Pool::serve_waiters() {
@@ -118,15 +196,25 @@ void Pool::serve_waiters() {
     connection->unlink();
     busy_.push_back(*connection);
     --idle_count_;
-    waiting_.pop_front()->on_connection(*connection);
+    take_waiter()->on_connection(*connection);
   }
   serving_ = false;
+}
+
+// As long as an unused connection may be kept; zero: its age is over.
+Duration Pool::rest_time(const http1::ClientConnection& connection) const {
+  const ConnectionSettings& settings = settings_->connection;
+  if (settings.max_age.count() == 0) return settings.idle;
+  const Duration left = settings.max_age - (worker_.loop.now() - connection.opened());
+  return std::clamp(left, Duration(0), settings.idle);
 }
 
 void Pool::on_connection_idle(http1::ClientConnection& connection) {
   connection.unlink();
   const ConnectionSettings& settings = settings_->connection;
-  const bool keep = !retired_ && (!waiting_.empty() || idle_count_ < settings.idle_per_endpoint) &&
+  const Duration rest = rest_time(connection);
+  const bool wanted = !waiting_.empty() || (idle_count_ < settings.idle_per_endpoint && circuit_->may_rest(open_));
+  const bool keep = !retired_ && wanted && rest.count() > 0 && !circuit_->others_first(*this) &&
                     (settings.requests_per_connection == 0 || connection.requests() < settings.requests_per_connection);
   if (!keep) {
     busy_.push_back(connection);
@@ -135,7 +223,7 @@ void Pool::on_connection_idle(http1::ClientConnection& connection) {
   }
   idle_.push_front(connection);
   ++idle_count_;
-  connection.rest(settings.idle);
+  connection.rest(rest);
   if (!waiting_.empty()) serve_waiters();
 }
 
@@ -144,6 +232,7 @@ void Pool::on_connection_closed(http1::ClientConnection& connection) {
   if (connection.resting()) --idle_count_;
   connection.unlink();
   --open_;
+  circuit_->give_back(*endpoint_.cell);
   worker_.counters.subtract(Counter::kUpstreamConnectionsActive);
   worker_.loop.defer_delete(std::unique_ptr<event::Disposable>(&connection));
 }

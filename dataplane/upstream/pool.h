@@ -2,7 +2,8 @@
 //
 // acquire() takes the most recently used idle connection (it is the least likely to have died, and its memory is warm).
 // When there is none a new connection is opened and the request waits; whichever comes first, a connection that became
-// idle or the new one, serves the first waiter.
+// idle or the new one, serves the first waiter. Where the circuit allows no new connection (circuit.h), waiters stay
+// until there is one for them, at most as long as connecting may take.
 // Thread: worker.   Owner: PoolSet. Lives until its last connection is gone, also after its Endpoint left (retire()).
 #pragma once
 
@@ -14,6 +15,7 @@
 #include "dataplane/http1/client_connection.h"
 #include "dataplane/net/connector.h"
 #include "dataplane/tls/context.h"
+#include "dataplane/upstream/circuit.h"
 #include "dataplane/upstream/upstream.h"
 
 namespace headgate::upstream {
@@ -23,25 +25,36 @@ class Pool;
 // A request that waits for a connection. Leaves the queue when destroyed.
 class PoolWaiter : public ListNode<> {
  public:
+  // The pool's own.
+  struct Place {
+    Pool* pool = nullptr;  // in whose queue it is
+    MonotonicTime since{};
+    Duration timeout{};
+  };
+
   // Exactly one of the two, never from inside acquire(). Send on `stream` before returning.
   virtual void on_connection(http::ClientStream& stream) = 0;
   virtual void on_no_connection(const Error& error) = 0;
+  void stop_waiting();
+
+  Place place;
 
  protected:
-  ~PoolWaiter() = default;
+  ~PoolWaiter() { stop_waiting(); }
 };
 
-class Pool final : private http1::ClientConnectionOwner {
+class Pool final : private http1::ClientConnectionOwner, private CircuitMember {
  public:
   // `tls`: of the Upstream on this worker; null when it is plain.
   Pool(WorkerContext& worker, std::shared_ptr<const UpstreamSettings> settings, const Endpoint& endpoint,
-       std::shared_ptr<tls::ClientContext> tls);
+       std::shared_ptr<tls::ClientContext> tls, std::shared_ptr<Circuit> circuit);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  // Where to send a request, at once; or null: then the waiter is queued and told later.
-  http::ClientStream* acquire(PoolWaiter& waiter, Duration connect_timeout);
+  // Where to send a request, at once; or null: then the waiter is queued and told later. kOverloaded: too many wait.
+  Result<http::ClientStream*> acquire(PoolWaiter& waiter, Duration connect_timeout);
+  void leave_queue(PoolWaiter& waiter);
   [[nodiscard]] const std::string& text() const { return endpoint_.text; }
   [[nodiscard]] EndpointCell& cell() const { return *endpoint_.cell; }
 
@@ -50,15 +63,28 @@ class Pool final : private http1::ClientConnectionOwner {
   [[nodiscard]] bool retired() const { return retired_; }
   [[nodiscard]] bool empty() const { return open_ == 0 && connecting_.empty() && waiting_.empty(); }
   [[nodiscard]] size_t idle() const { return idle_count_; }
+  // Could acquire() serve a request without waiting for another one to end? As far as the endpoint's own limit goes.
+  [[nodiscard]] bool has_room() const {
+    const uint32_t limit = settings_->circuit.connections_per_endpoint;
+    return idle_count_ > 0 || limit == 0 || cell().connections.value() < limit;
+  }
 
  private:
   class Connecting;
+
+  // CircuitMember
+  bool close_idle() override;
+  void on_room() override;
+  [[nodiscard]] MonotonicTime waiting_since() override;
 
   // http1::ClientConnectionOwner
   void on_connection_idle(http1::ClientConnection& connection) override;
   void on_connection_closed(http1::ClientConnection& connection) override;
 
-  void connect(Duration timeout);
+  void connect_for_waiters();
+  void expire_waiters();
+  PoolWaiter* take_waiter();
+  [[nodiscard]] Duration rest_time(const http1::ClientConnection& connection) const;
   void on_connected(Connecting& connecting, std::unique_ptr<net::ByteStream> stream);
   void on_connect_failed(Connecting& connecting, const Error& error);
   void end(Connecting& connecting);
@@ -67,6 +93,7 @@ class Pool final : private http1::ClientConnectionOwner {
   WorkerContext& worker_;
   std::shared_ptr<const UpstreamSettings> settings_;
   std::shared_ptr<tls::ClientContext> tls_;
+  std::shared_ptr<Circuit> circuit_;
   Endpoint endpoint_;
   http::HttpLimits limits_;  // of responses
   IntrusiveList<http1::ClientConnection> idle_;  // most recently used first
@@ -74,6 +101,8 @@ class Pool final : private http1::ClientConnectionOwner {
   IntrusiveList<Connecting> connecting_;
   IntrusiveList<PoolWaiter> waiting_;
   size_t idle_count_ = 0;
+  size_t waiting_count_ = 0;
+  size_t connecting_count_ = 0;
   size_t open_ = 0;
   bool retired_ = false;
   bool serving_ = false;

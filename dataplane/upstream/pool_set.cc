@@ -46,7 +46,7 @@ Pool& PoolSet::pool(const Upstream& upstream, uint32_t endpoint) {
   std::unique_ptr<Pool>& pool = slot.pools[where.cell.get()];
   if (pool == nullptr) {
     pool = std::make_unique<Pool>(worker_, upstream.shared_settings(), where,
-                                  client_tls(slot, upstream.settings()));
+                                  client_tls(slot, upstream.settings()), circuit(slot, upstream));
   }
   if (current) slot.by_endpoint[endpoint] = pool.get();
   return *pool;
@@ -72,6 +72,14 @@ std::shared_ptr<tls::ClientContext> PoolSet::client_tls(Slot& slot, const Upstre
     if (slot.tls == nullptr) HG_BUG("TLS settings of an upstream that had been checked");
   }
   return slot.tls;
+}
+
+const std::shared_ptr<Circuit>& PoolSet::circuit(Slot& slot, const Upstream& upstream) {
+  if (slot.circuit == nullptr || slot.circuit->settings() != upstream.shared_settings() ||
+      slot.circuit->cell() != upstream.shared_cell()) {
+    slot.circuit = std::make_shared<Circuit>(worker_, upstream.shared_settings(), upstream.shared_cell());
+  }
+  return slot.circuit;
 }
 
 void PoolSet::retire(std::unique_ptr<Pool> pool) {

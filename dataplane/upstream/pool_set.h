@@ -33,10 +33,12 @@ class PoolSet {
   struct Slot {
     std::shared_ptr<const Upstream> upstream;
     std::shared_ptr<tls::ClientContext> tls;  // made with the first pool that needs it
+    std::shared_ptr<Circuit> circuit;         // likewise
     std::unordered_map<const EndpointCell*, std::unique_ptr<Pool>> pools;
     std::vector<Pool*> by_endpoint;  // of `upstream`; null until first used
   };
   void retire(std::unique_ptr<Pool> pool);
+  const std::shared_ptr<Circuit>& circuit(Slot& slot, const Upstream& upstream);
   std::shared_ptr<tls::ClientContext> client_tls(Slot& slot, const UpstreamSettings& settings);
 
   WorkerContext& worker_;

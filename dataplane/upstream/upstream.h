@@ -96,7 +96,7 @@ struct PassiveHealthCheck {
 
 struct CircuitLimits {
   uint32_t connections = 0;  // over all workers; 0: no limit
-  uint32_t pending = 1024;   // requests waiting for a connection, per worker
+  uint32_t pending = 1024;   // requests waiting for a connection, over all workers; 0: no limit
   uint32_t requests = 0;     // in flight over all workers; 0: no limit
   uint32_t retry_budget_percent = 20;
   uint32_t retry_budget_min = 3;          // per second, always allowed

@@ -31,19 +31,20 @@ void WorkerLoad::bind(const Upstream& upstream) {
   bind_pending_ = true;
 }
 
-EndpointLoad& WorkerLoad::load_of(const Endpoint& endpoint) {
+EndpointLoad& WorkerLoad::load_of(const Upstream& upstream, const Endpoint& endpoint) {
   auto& load = by_cell_[endpoint.cell.get()];
   if (load == nullptr) {
     load = std::make_unique<EndpointLoad>();
     // Held, so that the address of a dropped cell is not reused while it is a key here.
     load->cell = endpoint.cell;
+    load->upstream_cell = upstream.shared_cell();
   }
   return *load;
 }
 
 EndpointLoad& WorkerLoad::start(const Upstream& upstream, uint32_t index) {
   const bool current = &upstream == bound_ && !bind_pending_;
-  EndpointLoad& load = current ? *loads_[index] : load_of(upstream.endpoint(index));
+  EndpointLoad& load = current ? *loads_[index] : load_of(upstream, upstream.endpoint(index));
   ++load.active;
   ++active_;
   if (heap_by_load_) update_heap(load);
@@ -85,7 +86,7 @@ void WorkerLoad::rebind() {
   const auto endpoints = bound_->endpoints();
   loads_.resize(endpoints.size());
   for (uint32_t i = 0; i < endpoints.size(); ++i) {
-    loads_[i] = &load_of(endpoints[i]);
+    loads_[i] = &load_of(*bound_, endpoints[i]);
     loads_[i]->index = i;
   }
   std::erase_if(by_cell_, [](const auto& entry) {

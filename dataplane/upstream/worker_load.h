@@ -31,6 +31,7 @@ struct EndpointLoad {
   double latency_ns = 0;      // peak-sensitive moving average; 0: not known
   MonotonicTime latency_at{};
   std::shared_ptr<EndpointCell> cell{};
+  std::shared_ptr<UpstreamCell> upstream_cell{};  // of the Upstream that the endpoint belongs to
 };
 
 // The usable endpoints and the structures that the policies pick from. Members are numbered densely.
@@ -96,7 +97,7 @@ class WorkerLoad {
   void update_heap(const EndpointLoad& load);
   void build_heap(Random& random);
   void build_alias();
-  EndpointLoad& load_of(const Endpoint& endpoint);
+  EndpointLoad& load_of(const Upstream& upstream, const Endpoint& endpoint);
 
   const Upstream* bound_ = nullptr;
   bool bind_pending_ = false;

@@ -1,0 +1,3 @@
+module headgate.dev/e2e/cluster/echo
+
+go 1.21
