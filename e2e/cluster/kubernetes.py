@@ -6,6 +6,9 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+IMAGES = ROOT / "build" / "images"  # archives, where ./run e2e made them
+HEADGATE_IMAGE = os.environ.get("HEADGATE_IMAGE", "headgate.test/headgate:e2e")
+CONTROLLER_IMAGE = os.environ.get("HEADGATE_CONTROLLER_IMAGE", "headgate.test/headgate-controller:e2e")
 ECHO_IMAGE = os.environ.get("HEADGATE_ECHO_IMAGE", "e2e.test/echo:1")
 # The limit for everything that should take seconds: this machine may be busy with something else.
 PATIENCE = 180
