@@ -12,13 +12,19 @@ constexpr std::array<size_t, 4> kClassCapacity = {Block::kSmall, Block::kMedium,
 // Free bytes kept per class and thread; what is beyond goes back to the heap at once.
 constexpr size_t kKeptPerClass = 4 * 1024 * 1024;
 
+// Without constructor or destructor, so that no access has to ask whether the thread has made its own yet.
 struct ThreadPool {
   std::array<Block*, kClassCapacity.size()> free{};
   std::array<size_t, kClassCapacity.size()> kept{};
   size_t in_use = 0;
-  ~ThreadPool() { BlockPool::trim(); }
 };
-thread_local ThreadPool t_pool;
+constinit thread_local ThreadPool t_pool;
+
+// Made where a thread keeps its first block; what is kept goes back to the heap with it.
+struct TrimAtThreadEnd {
+  ~TrimAtThreadEnd() { BlockPool::trim(); }
+};
+void trim_at_thread_end() { thread_local const TrimAtThreadEnd trim; }
 
 uint8_t class_of(size_t size) {
   for (uint8_t i = 0; i < kClassCapacity.size(); ++i) {
@@ -76,6 +82,7 @@ void BlockPool::give(Block* block) {
     std::free(block);
     return;
   }
+  if (t_pool.free[size_class] == nullptr) [[unlikely]] trim_at_thread_end();
   block->next_free_ = t_pool.free[size_class];
   t_pool.free[size_class] = block;
   t_pool.kept[size_class] += block->capacity_;

@@ -87,12 +87,13 @@ bool is_forwarded_alias(std::string_view name) {
 struct Existing {
   std::string_view for_list;
   std::string_view host;
+  std::string_view client;  // its address; empty: it has none
 };
 
 std::string_view server_port(const Exchange& exchange, Arena& arena) {
   const SocketAddress& local = exchange.connection().local;
-  uint16_t port = port_of_authority(exchange.request().authority);
-  if (local.is_ip() && local.port() != 0) port = local.port();
+  uint16_t port = local.is_ip() ? local.port() : 0;
+  if (port == 0) port = port_of_authority(exchange.request().authority);
   if (port == 0) return exchange.request().scheme == Scheme::kHttps ? "443" : "80";
   char* const text = arena.allocate_text(20);
   return {text, static_cast<size_t>(write_decimal(text, port) - text)};
@@ -105,8 +106,8 @@ void write_x_forwarded(const Exchange& exchange, ForwardedMode mode, const Exist
   if (append) {
     const std::string_view list = appended_forwarded_for(exchange, arena);
     if (!list.empty()) outgoing.set(FieldId::kXForwardedFor, list);
-  } else if (exchange.connection().remote.is_ip()) {
-    outgoing.set(FieldId::kXForwardedFor, address_text(exchange.client_address, arena));
+  } else if (!existing.client.empty()) {
+    outgoing.set(FieldId::kXForwardedFor, existing.client);
   }
   outgoing.set(FieldId::kXForwardedProto, scheme_name(request.scheme));
   if (!append || existing.host.empty()) {
@@ -213,7 +214,10 @@ void write_forwarded(const Exchange& exchange, const ForwardedPolicy& policy, He
   const bool trusted = exchange.from_trusted_proxy;
   const ForwardedMode x_mode = effective(policy.x_forwarded, trusted);
   const ForwardedMode mode = effective(policy.forwarded, trusted);
-  const Existing existing{outgoing.combined(FieldId::kXForwardedFor), outgoing.get(FieldId::kXForwardedHost)};
+  const Existing existing{
+      .for_list = outgoing.combined(FieldId::kXForwardedFor),
+      .host = outgoing.get(FieldId::kXForwardedHost),
+      .client = exchange.connection().remote.is_ip() ? address_text(exchange.client_address, outgoing.arena()) : ""};
   const std::string_view forwarded = outgoing.combined(FieldId::kForwarded);
   Arena& arena = outgoing.arena();
 
@@ -235,9 +239,7 @@ void write_forwarded(const Exchange& exchange, const ForwardedPolicy& policy, He
   if (x_mode == ForwardedMode::kAppend || x_mode == ForwardedMode::kReplace) {
     write_x_forwarded(exchange, x_mode, existing, outgoing);
   }
-  if (policy.x_real_ip && exchange.connection().remote.is_ip()) {
-    outgoing.add(FieldId::kXRealIp, address_text(exchange.client_address, arena));
-  }
+  if (policy.x_real_ip && !existing.client.empty()) outgoing.add(FieldId::kXRealIp, existing.client);
   if (mode == ForwardedMode::kAppend || mode == ForwardedMode::kReplace) {
     const std::string_view ours = forwarded_element(exchange, arena);
     const bool append = mode == ForwardedMode::kAppend && !forwarded.empty();

@@ -187,10 +187,12 @@ void HeaderMap::grow(uint32_t capacity) {
   capacity_ = capacity;
 }
 
-void HeaderMap::set(FieldId id, std::string_view value) {
+void HeaderMap::replace(FieldId id, std::string_view value) {
   HG_DCHECK(id != FieldId::kOther);
-  if (!has(id)) {
-    add(id, value);
+  if (!has_several(id)) {
+    for (Field& field : fields()) {
+      if (field.id == id) field.value = value;
+    }
     return;
   }
   bool first = true;

@@ -92,7 +92,13 @@ class HeaderMap {
     note(id);
   }
   // Replaces every field of that name by one.
-  void set(FieldId id, std::string_view value);
+  void set(FieldId id, std::string_view value) {
+    if (has(id)) {
+      replace(id, value);
+    } else {
+      add(id, value);
+    }
+  }
   void set(std::string_view name, std::string_view value);
   void remove(FieldId id);
   void remove(std::string_view name);
@@ -102,8 +108,9 @@ class HeaderMap {
     present_ = repeated_ = 0;
     for (uint32_t i = 0; i < size_; ++i) {
       if (predicate(fields_[i])) continue;
-      fields_[kept++] = fields_[i];
-      note(fields_[kept - 1].id);
+      note(fields_[i].id);
+      if (kept != i) fields_[kept] = fields_[i];
+      ++kept;
     }
     size_ = kept;
   }
@@ -115,6 +122,8 @@ class HeaderMap {
   void assign(const HeaderMap& other);
 
   [[nodiscard]] bool has(FieldId id) const { return (present_ >> static_cast<int>(id)) & 1; }
+  // Is there a field of any of these names? One bit per FieldId.
+  [[nodiscard]] bool has_any(uint64_t ids) const { return (present_ & ids) != 0; }
   // More than one field of that name?
   [[nodiscard]] bool has_several(FieldId id) const { return (repeated_ >> static_cast<int>(id)) & 1; }
   // The first field of that name, or null.
@@ -136,6 +145,7 @@ class HeaderMap {
   static constexpr uint32_t kFirstCapacity = 20;  // holds a browser's request
 
   void grow(uint32_t capacity);
+  void replace(FieldId id, std::string_view value);
   void note(FieldId id) {
     const uint64_t bit = uint64_t{1} << static_cast<int>(id);
     repeated_ |= present_ & bit;

@@ -23,15 +23,6 @@ bool is_protected_name(std::string_view name) {
          starts_with_ignore_case(name, "sec-");
 }
 
-bool has_any(const HeaderMap& headers) {
-  for (const FieldId id : {FieldId::kConnection, FieldId::kKeepAlive, FieldId::kProxyConnection,
-                           FieldId::kProxyAuthorization, FieldId::kProxyAuthenticate, FieldId::kTe,
-                           FieldId::kTransferEncoding, FieldId::kUpgrade, FieldId::kHttp2Settings, FieldId::kExpect}) {
-    if (headers.has(id)) return true;
-  }
-  return false;
-}
-
 // Is an unknown field named by one of the Connection fields?
 bool is_named(const HeaderMap& headers, std::string_view name) {
   for (const Field& field : headers.fields()) {
@@ -62,7 +53,7 @@ bool names_fields(const HeaderMap& headers) {
 }  // namespace
 
 void strip_hop_by_hop(HeaderMap& headers, TeField te) {
-  if (!has_any(headers)) return;
+  if (!headers.has_any(kHopByHop)) return;
   const bool keep_trailers = te == TeField::kKeepTrailers && wants_trailers(headers);
   // The fields named by Connection go first, while Connection is still there to ask.
   if (headers.has(FieldId::kConnection) && headers.has(FieldId::kOther) && names_fields(headers)) {

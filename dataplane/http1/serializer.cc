@@ -29,7 +29,7 @@ void copy_word(char* into, const char* from) {
 }
 
 // memcpy for the short texts of heads: overlapping words instead of a call.
-char* append(char* into, std::string_view text) {
+[[gnu::always_inline]] inline char* append(char* into, std::string_view text) {
   const char* const from = text.data();
   const size_t size = text.size();
   char* const end = into + size;
@@ -65,15 +65,17 @@ bool is_rare_name(const char* name, const char* end) {
 }
 
 // RFC 9110 5.5; P7: a value that would start a line of its own never leaves. Looked at where it was written, which lies
-// behind at least the start line: `floor` is the start of the head.
-char* append_field(char* into, std::string_view name, std::string_view value, const char* floor) {
+// behind at least the start line: `floor` is the start of the head. A name that has a FieldId is a token already.
+[[gnu::always_inline]] inline char* append_field(char* into, FieldId id, std::string_view name, std::string_view value,
+                                                 const char* floor) {
   char* at = append(into, name);
   const char* const name_end = at;
   *at++ = ':';
   *at++ = ' ';
   at = append(at, value);
-  const bool clean_name = name_end != into && (find_name_end(into, name_end, floor) == name_end ||
-                                               is_rare_name(into, name_end));
+  const bool clean_name =
+      id != FieldId::kOther ||
+      (name_end != into && (find_name_end(into, name_end, floor) == name_end || is_rare_name(into, name_end)));
   if (!clean_name || find_control(name_end, at, floor) != at) [[unlikely]] {
     HG_BUG("a field with a control character in it was about to be sent");
     return into;
@@ -86,7 +88,7 @@ char* append_field(char* into, std::string_view name, std::string_view value, co
 char* append_fields(char* into, const http::HeaderMap& fields, const char* floor) {
   for (const Field& field : fields.fields()) {
     if ((kFramingFields & bit(field.id)) != 0) continue;
-    into = append_field(into, field.name, field.value, floor);
+    into = append_field(into, field.id, field.name, field.value, floor);
   }
   return into;
 }
@@ -116,7 +118,7 @@ char* append_framing(char* into, const HeadOptions& options) {
     case ConnectionField::kKeepAlive: into = append(into, "Connection: keep-alive\r\n"); break;
     case ConnectionField::kUpgrade:
       into = append(into, "Connection: upgrade\r\n");
-      if (!options.upgrade.empty()) into = append_field(into, "Upgrade", options.upgrade, into);
+      if (!options.upgrade.empty()) into = append_field(into, FieldId::kUpgrade, "Upgrade", options.upgrade, into);
       break;
   }
   return append(into, "\r\n");
@@ -158,7 +160,7 @@ char* write_request_head(char* into, const http::RequestHead& head, const http::
   into = append(into, target);
   into = append(into, " HTTP/1.1\r\n");
   // RFC 9110 7.2: Host first, where there is a choice.
-  if (!fields.has(FieldId::kHost)) into = append_field(into, "Host", head.authority, begin);
+  if (!fields.has(FieldId::kHost)) into = append_field(into, FieldId::kHost, "Host", head.authority, begin);
   into = append_fields(into, fields, begin);
   return append_framing(into, options);
 }
@@ -174,7 +176,9 @@ char* write_response_head(char* into, const http::ResponseHead& head, const Head
   const bool own_reason = !head.reason.empty() && is_clean(head.reason);
   into = append(into, own_reason ? head.reason : http::reason_phrase(static_cast<uint16_t>(status)));
   into = append(into, "\r\n");
-  if (!options.date.empty() && !head.headers.has(FieldId::kDate)) into = append_field(into, "Date", options.date, begin);
+  if (!options.date.empty() && !head.headers.has(FieldId::kDate)) {
+    into = append_field(into, FieldId::kDate, "Date", options.date, begin);
+  }
   into = append_fields(into, head.headers, begin);
   return append_framing(into, options);
 }
@@ -193,7 +197,9 @@ char* write_last_chunk(char* into, bool first, const http::Trailers* trailers) {
   into = append(into, first ? "0\r\n" : "\r\n0\r\n");
   if (trailers != nullptr) {
     for (const Field& field : trailers->fields()) {
-      if (!http::is_forbidden_trailer(field.id, field.name)) into = append_field(into, field.name, field.value, into);
+      if (!http::is_forbidden_trailer(field.id, field.name)) {
+        into = append_field(into, field.id, field.name, field.value, into);
+      }
     }
   }
   return append(into, "\r\n");

@@ -1,13 +1,17 @@
 #include "dataplane/net/output_queue.h"
 
-#include <algorithm>
+#include <array>
 #include <cstring>
+#include <utility>
 
 namespace headgate::net {
 
 void OutputQueue::compact(Store& store) {
   if (store.begin == 0) return;
-  std::move(store.segments.begin() + store.begin, store.segments.begin() + store.end, store.segments.begin());
+  for (size_t i = store.begin; i < store.end; ++i) {
+    std::construct_at(&store.segments[i - store.begin], std::move(store.segments[i]));
+    std::destroy_at(&store.segments[i]);
+  }
   store.end -= store.begin;
   store.begin = 0;
 }
@@ -18,7 +22,7 @@ void OutputQueue::append(Buffer buffer) {
   if (into.end == kSegments) compact(into);
   HG_CHECK(into.end < kSegments);
   into.bytes += buffer.size();
-  into.segments[into.end++] = std::move(buffer);
+  std::construct_at(&into.segments[into.end++], std::move(buffer));
 }
 
 char* OutputQueue::reserve(size_t size) {
@@ -76,7 +80,7 @@ Result<void> OutputQueue::flush(ByteStream& stream, bool more) {
         return {};
       }
       left -= first.size();
-      first = Buffer();
+      std::destroy_at(&first);
       ++from.begin;
     }
     if (from.begin == from.end) store_.reset();

@@ -5,7 +5,7 @@
 // Thread: worker.   Owner: a connection.   Unit: bytes.
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <memory>
 #include <string_view>
 
@@ -39,8 +39,18 @@ class OutputQueue {
 
  private:
   static constexpr size_t kSegments = 32;
+  // Only [begin, end) of the segments are objects: most stores hold one or two of them for a moment.
   struct Store : Pooled<Store> {
-    std::array<Buffer, kSegments> segments;
+    Store() {}
+    ~Store() {
+      for (size_t i = begin; i < end; ++i) std::destroy_at(&segments[i]);
+    }
+    Store(const Store&) = delete;
+    Store& operator=(const Store&) = delete;
+
+    union {
+      Buffer segments[kSegments];
+    };
     size_t begin = 0;
     size_t end = 0;
     size_t bytes = 0;
