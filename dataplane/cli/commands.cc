@@ -1,5 +1,6 @@
 #include "dataplane/cli/commands.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "dataplane/cli/admin_client.h"
@@ -68,6 +69,7 @@ const char* path_of(Command command) {
     case Command::kReopen: return "/reopen";
     case Command::kUpgrade: return "/upgrade";
     case Command::kStatus: return "/stats";
+    case Command::kHealthCheck: return "/readyz";
     case Command::kServe:
     case Command::kCheck:
     case Command::kPrint:
@@ -110,6 +112,16 @@ int run_status(const Options& options, const Output& output) {
   return std::fflush(output.out) == 0 ? 0 : 1;
 }
 
+int run_health_check(const Options& options, const Output& output) {
+  int code = 0;
+  const auto response = ask(options, output, "GET", path_of(options.command), code);
+  if (!response) return code;
+  if (response->status == 200) return 0;
+  const std::string_view reason(response->body.data(), std::min(response->body.find('\n'), response->body.size()));
+  print_line(output.err, "headgate: not ready: " + std::string(reason));
+  return 1;
+}
+
 int run_action(const Options& options, const Output& output) {
   int code = 0;
   const auto response = ask(options, output, "POST", path_of(options.command), code);
@@ -129,6 +141,7 @@ int run_command(const Options& options, const Output& output) {
     case Command::kCheck: return run_check(options, output);
     case Command::kPrint: return run_print(options, output);
     case Command::kStatus: return run_status(options, output);
+    case Command::kHealthCheck: return run_health_check(options, output);
     case Command::kReload:
     case Command::kDrain:
     case Command::kReopen:

@@ -10,9 +10,11 @@ namespace headgate::control {
 namespace {
 
 constexpr uint32_t kMaxWorkers = 1024;
+constexpr uint32_t kMaxDrainSeconds = 86'400;
 
 enum class Flag : uint8_t {
-  kTo, kRoot, kCert, kKey, kBacklog, kConfig, kWorkers, kAdmin, kUser, kNoParent, kLogLevel, kResources, kHelp, kVersion
+  kTo, kRoot, kCert, kKey, kBacklog, kConfig, kWorkers, kAdmin, kUser, kNoParent, kLogLevel, kDrainSeconds,
+  kResources, kHelp, kVersion
 };
 
 struct FlagRow {
@@ -33,6 +35,7 @@ constexpr std::array kFlags = {
     FlagRow{"user", Flag::kUser, true},
     FlagRow{"no-parent", Flag::kNoParent, false},
     FlagRow{"log-level", Flag::kLogLevel, true},
+    FlagRow{"drain-seconds", Flag::kDrainSeconds, true},
     FlagRow{"resources", Flag::kResources, false},
     FlagRow{"help", Flag::kHelp, false},
     FlagRow{"h", Flag::kHelp, false},
@@ -47,7 +50,7 @@ constexpr std::array kCommands = {
     CommandRow{"check", Command::kCheck},   CommandRow{"print", Command::kPrint},
     CommandRow{"reload", Command::kReload}, CommandRow{"status", Command::kStatus},
     CommandRow{"drain", Command::kDrain},   CommandRow{"reopen", Command::kReopen},
-    CommandRow{"upgrade", Command::kUpgrade},
+    CommandRow{"upgrade", Command::kUpgrade}, CommandRow{"healthcheck", Command::kHealthCheck},
 };
 
 // Levenshtein distance, for "did you mean".
@@ -212,6 +215,12 @@ class Parser {
         options().workers = parse_workers(value);
         if (!options().workers) fail("-workers " + quoted(value) + ": expected a number from 1 to 1024");
         break;
+      case Flag::kDrainSeconds:
+        options().drain_seconds = parse_decimal<uint32_t>(value);
+        if (!options().drain_seconds || *options().drain_seconds > kMaxDrainSeconds) {
+          fail("-drain-seconds " + quoted(value) + ": expected a number from 0 to 86400");
+        }
+        break;
       case Flag::kLogLevel: {
         LogLevel level{};
         if (parse_level(value, level)) {
@@ -240,7 +249,7 @@ class Parser {
     }
     if (all.cert.empty() != all.key.empty()) fail("-cert needs -key, and -key needs -cert");
     const bool serving_flags = !all.listen.empty() || !all.targets.empty() || !all.root.empty() || !all.cert.empty() ||
-                               all.backlog || all.workers || !all.user.empty() || all.no_parent;
+                               all.backlog || all.workers || !all.user.empty() || all.no_parent || all.drain_seconds;
     if (all.command != Command::kServe) {
       if (serving_flags) fail("flags and URIs of the server have no place beside a command");
       return;
@@ -315,6 +324,7 @@ Usage:
   headgate print [--resources] FILE      the file in canonical form, defaults filled in
   headgate status|reload|drain|reopen|upgrade [-admin ADDRESS]
                                          ask or tell the running process
+  headgate healthcheck [-admin ADDRESS]  exit code 0 when it is ready: for probes of containers
 
 Listen and serve (schemes: http https tcp ssl udp unix unixgram; ":80" is every address):
   -root DIR          directory of static files (./html)
@@ -330,6 +340,7 @@ Process:
   -admin ADDRESS     unix:///run/headgate/headgate.sock (default as root, else below $XDG_RUNTIME_DIR),
                      http://127.0.0.1:9901, or off
   -log-level LEVEL   trace debug info warn error off (info); also HEADGATE_LOG_LEVEL
+  -drain-seconds N   how long requests in flight may take after TERM, whatever the file says
   -no-parent         no parent process that keeps sockets, restarts and upgrades
 
   -help, -version

@@ -15,7 +15,9 @@
 
 namespace headgate::control {
 
-enum class Command : uint8_t { kServe, kCheck, kPrint, kReload, kStatus, kDrain, kReopen, kUpgrade, kHelp, kVersion };
+enum class Command : uint8_t {
+  kServe, kCheck, kPrint, kReload, kStatus, kHealthCheck, kDrain, kReopen, kUpgrade, kHelp, kVersion
+};
 
 struct Options {
   Command command = Command::kServe;
@@ -33,6 +35,7 @@ struct Options {
   std::string user;   // NAME[:GROUP]
   bool no_parent = false;
   std::optional<LogLevel> log_level;
+  std::optional<uint32_t> drain_seconds;  // instead of the timeouts.drain of every listener
 };
 
 struct ParsedOptions {

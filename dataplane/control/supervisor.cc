@@ -344,6 +344,7 @@ void Supervisor::begin_drain() {
   }
   Duration longest{0};
   for (const auto& listener : publisher_.current()->listeners) longest = std::max(longest, listener->drain);
+  if (options_.drain_seconds) longest = std::chrono::seconds(*options_.drain_seconds);
   HG_LOG(kInfo, kCore, "draining", {"deadline_s", to_seconds(longest)});
   draining_workers_ = workers_.size();
   for (auto& worker : workers_) {

@@ -136,6 +136,21 @@ TEST_F(CommandsTest, EachActionHasItsPath) {
   }
 }
 
+TEST_F(CommandsTest, HealthCheckIsForProbes) {
+  answer_once(with_head(200, "ready\n"));
+  Ran ran = run(with(Command::kHealthCheck));
+  thread_.join();
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_TRUE(asked_.starts_with("GET /readyz ")) << asked_;
+  asked_.clear();
+  answer_once(with_head(503, "draining\n"));
+  ran = run(with(Command::kHealthCheck));
+  thread_.join();
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_EQ(ran.err, "headgate: not ready: draining\n");
+  EXPECT_EQ(run(with(Command::kHealthCheck)).code, 1) << "nobody listens";
+}
+
 TEST_F(CommandsTest, NobodyListens) {
   const Ran ran = run(with(Command::kStatus));
   EXPECT_EQ(ran.code, 1);

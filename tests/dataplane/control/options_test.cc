@@ -51,6 +51,10 @@ TEST(Options, KnownCommandLines) {
   EXPECT_EQ(parsed.options.user, "www:www");
   EXPECT_EQ(parsed.options.admin, "off");
 
+  parsed = parse({"http://:80", "-drain-seconds", "0"});
+  EXPECT_TRUE(parsed.problems.empty());
+  EXPECT_EQ(parsed.options.drain_seconds, 0U);
+
   parsed = parse({});
   EXPECT_TRUE(parsed.problems.empty());
   EXPECT_EQ(config_path(parsed.options), "config.json");
@@ -70,6 +74,7 @@ TEST(Options, Commands) {
   EXPECT_EQ(parse({"drain"}).options.command, Command::kDrain);
   EXPECT_EQ(parse({"reopen"}).options.command, Command::kReopen);
   EXPECT_EQ(parse({"upgrade"}).options.command, Command::kUpgrade);
+  EXPECT_EQ(parse({"healthcheck", "-admin", "unix:///x"}).options.command, Command::kHealthCheck);
   for (const char* help : {"-help", "--help", "-h"}) EXPECT_EQ(parse({help}).options.command, Command::kHelp);
   EXPECT_EQ(parse({"check", "--help"}).options.command, Command::kHelp);
   EXPECT_TRUE(parse({"check", "--help"}).problems.empty());
@@ -97,6 +102,8 @@ TEST(Options, Problems) {
       {{"-config="}, "flag -config has an empty value"},
       {{"-no-parent=yes"}, "flag -no-parent takes no value"},
       {{"-log-level", "loud"}, "-log-level 'loud': expected trace, debug, info, warn, error or off"},
+      {{"-drain-seconds", "86401"}, "-drain-seconds '86401': expected a number from 0 to 86400"},
+      {{"healthcheck", "-drain-seconds", "1"}, "flags and URIs of the server have no place beside a command"},
       {{"check"}, "which file? usage: headgate check FILE"},
       {{"check", "a", "b"}, "unexpected word 'b'"},
       {{"reload", "-workers", "3"}, "flags and URIs of the server have no place beside a command"},
@@ -141,7 +148,7 @@ TEST(Options, HelpNamesEverything) {
   const std::string help = help_text();
   for (const char* word : {"-to", "-root", "-cert", "-key", "-c N", "-config", "-workers", "-admin", "-user",
                            "-no-parent", "-log-level", "--resources", "-help", "-version", "check", "print", "reload",
-                           "status", "drain", "reopen", "upgrade", "HEADGATE_WORKERS", "HEADGATE_LOG_LEVEL",
+                           "status", "healthcheck", "drain", "-drain-seconds", "reopen", "upgrade", "HEADGATE_WORKERS", "HEADGATE_LOG_LEVEL",
                            "HEADGATE_CONFIG"}) {
     EXPECT_NE(help.find(word), std::string::npos) << word;
   }
