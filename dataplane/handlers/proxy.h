@@ -38,6 +38,7 @@ struct ProxyOptions {
   std::optional<Duration> tunnel_idle;
   Duration request_timeout{0};  // whole exchange; zero: none
   std::optional<upstream::RetryPolicy> retry;
+  Duration per_try_timeout{0};  // instead of the retry policy's; zero: as it says
   std::optional<http::TextTemplate> host;      // Host sent upstream; absent: the Upstream's policy
   std::optional<http::TextTemplate> hash_key;  // overrides the Upstream's
   std::string strip_prefix;                    // cut by segments

@@ -43,7 +43,7 @@ void ProxyRun::start() {
   }
   prepare_head();
   const Duration total = proxy_.options().request_timeout;
-  const Duration per_try = policy().per_try_timeout;
+  const Duration per_try = per_try_timeout();
   if (total > Duration(0) || per_try > Duration(0)) {
     timer_.emplace(worker_.loop.timers(), event::Timer::call<&ProxyRun::on_deadline>, this);
   }
@@ -86,6 +86,11 @@ void ProxyRun::prepare_head() {
 
 const upstream::RetryPolicy& ProxyRun::policy() const {
   return proxy_.options().retry ? *proxy_.options().retry : upstream_->settings().retry;
+}
+
+Duration ProxyRun::per_try_timeout() const {
+  const Duration own = proxy_.options().per_try_timeout;
+  return own > Duration(0) ? own : policy().per_try_timeout;
 }
 
 uint64_t ProxyRun::hash_key() {
@@ -159,8 +164,8 @@ void ProxyRun::attempt() {
     const Duration total = proxy_.options().request_timeout;
     MonotonicTime deadline = MonotonicTime::max();
     if (total > Duration(0)) deadline = began_ + total;
-    if (policy().per_try_timeout > Duration(0)) {
-      deadline = std::min(deadline, worker_.loop.now() + policy().per_try_timeout);
+    if (const Duration per_try = per_try_timeout(); per_try > Duration(0)) {
+      deadline = std::min(deadline, worker_.loop.now() + per_try);
     }
     timer_->arm_at(deadline);
   }

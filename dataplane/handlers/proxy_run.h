@@ -43,6 +43,7 @@ class ProxyRun final : public http::Run, private http::ClientObserver, private u
   void on_backoff_over();
   [[nodiscard]] uint64_t hash_key();
   [[nodiscard]] const upstream::RetryPolicy& policy() const;
+  [[nodiscard]] Duration per_try_timeout() const;
 
   const Proxy& proxy_;
   http::Exchange& exchange_;

@@ -277,10 +277,7 @@ std::shared_ptr<const http::Handler> Build::proxy(const v1::ProxyAction& action,
     options.retry = retry_policy_of(table.retry());
   }
   const auto& per_try = own.has_per_try() ? own.per_try() : wide.per_try();
-  if (to_duration(per_try) > Duration(0)) {
-    if (!options.retry) options.retry = upstream::RetryPolicy();
-    options.retry->per_try_timeout = to_duration(per_try);
-  }
+  options.per_try_timeout = to_duration(per_try);
   std::string why;
   if (!action.host_rewrite().empty()) {
     auto parsed = http::TextTemplate::parse(action.host_rewrite(), &why);

@@ -82,6 +82,7 @@ upstream::RetryPolicy retry_policy_of(const v1::RetryPolicy& message) {
   policy.timeout = to_duration(message.timeout());
   if (message.has_backoff()) policy.backoff = to_duration(message.backoff());
   if (message.has_buffer_bytes()) policy.buffer_bytes = message.buffer_bytes();
+  policy.per_try_timeout = to_duration(message.per_try());
   return policy;
 }
 
@@ -90,6 +91,7 @@ std::shared_ptr<const UpstreamSettings> Build::upstream_settings(const v1::Upstr
   for (const std::string* name : {&message.tls().ca(), &message.tls().certificate()}) {
     if (const v1::TlsSecret* material = secret(*name)) fingerprint += fingerprint_of(*material);
   }
+  if (message.zones().prefer_local()) fingerprint += "|" + set_.settings().zone();
   auto& remembered = parts_.upstream_settings[message.name()];
   if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;
 
@@ -133,6 +135,8 @@ std::shared_ptr<const UpstreamSettings> Build::upstream_settings(const v1::Upstr
     default: break;
   }
   settings->zones.prefer_local = message.zones().prefer_local();
+  if (message.zones().has_min_local_percent()) settings->zones.min_local_percent = message.zones().min_local_percent();
+  settings->zones.local_zone = set_.settings().zone();
   settings->unavailable_reason = message.unavailable_status_reason();
   remembered = {std::move(fingerprint), settings};
   return settings;

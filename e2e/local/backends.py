@@ -28,6 +28,9 @@ class Backend:
         self.requests, self.connections, self.open, self.name = [], 0, 0, name
         self.peak_buffer = 0
         self.pace = 0.0  # seconds between reads of a request body: a slow reader
+        self.pause = 0.0  # seconds before each answer
+        self.failing = False  # 500 to everything
+        self.peak_open = 0  # connections at once
         self.loop = asyncio.new_event_loop()
         self.tasks = set()
         started = threading.Event()
@@ -78,6 +81,7 @@ class Backend:
     async def _connection(self, reader, writer):
         self.connections += 1
         self.open += 1
+        self.peak_open = max(self.peak_open, self.open)
         number = self.connections
         task = asyncio.current_task()
         self.tasks.add(task)
@@ -133,7 +137,11 @@ class Backend:
                 kept += piece
         self.requests.append((number, head, kept))
         status, body, extra = 200, b"", []
-        if action == "bytes":
+        if self.pause:
+            await asyncio.sleep(self.pause)
+        if self.failing:
+            status, body = 500, b"failing"
+        elif action == "bytes":
             body = b"0123456789abcdef" * (int(argument) // 16 + 1)
             body = body[:int(argument)]
         elif action == "status":

@@ -114,6 +114,9 @@ void check_upstream(const Upstream& upstream, Problems& problems) {
   if (upstream.circuit().retry_budget_percent() > 100) {
     problems.error("circuit.retry_budget_percent", "range", "expected 0 to 100");
   }
+  if (upstream.zones().min_local_percent() > 100) {
+    problems.error("zones.min_local_percent", "range", "expected 0 to 100");
+  }
   if (upstream.has_retry()) {
     const Field field(problems, "retry");
     check_retry(upstream.retry(), problems);

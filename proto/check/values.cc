@@ -300,6 +300,7 @@ void check_retry(const config::v1::RetryPolicy& retry, Problems& problems) {
     check_status(indexed("statuses", i), retry.statuses(i), 400, 599, problems);
   check_duration("timeout", retry.has_timeout(), retry.timeout(), false, problems);
   check_duration("backoff", retry.has_backoff(), retry.backoff(), true, problems);
+  check_duration("per_try", retry.has_per_try(), retry.per_try(), false, problems);
 }
 
 void check_ip_port(std::string_view field, int index, std::string_view text, Problems& problems) {

@@ -281,6 +281,8 @@ class DispatchReader {
     if (LoadBalancing balance; reading_.balance(node, &balance)) *proxy.mutable_balance() = balance;
     place("proxy.balance", reading_.member(node, "balance"));
     place("proxy.balance.hash_key", reading_.member(node, "hash_key"));
+    if (RetryPolicy retry; reading_.retry(node, &retry)) *proxy.mutable_retry() = retry;
+    place("proxy.retry", reading_.member(node, "retry"));
     if (reading_.truth(node, "request_buffering").value_or(false)) proxy.set_request_buffering(TOGGLE_ON);
     read_headers(node, route, proxy);
   }

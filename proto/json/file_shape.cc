@@ -275,13 +275,18 @@ constexpr Shape kBalance{
     .words = kBalanceWords};
 constexpr Shape kWeight{.kind = kInteger, .expected = "a whole number from 0 to 1000", .minimum = 0, .maximum = 1000};
 constexpr Shape kTargetUrl{.kind = kString, .expected = "SCHEME://HOST:PORT or unix:///PATH"};
-constexpr Key kTargetKeys[] = {{"url", &kTargetUrl, "SCHEME://HOST:PORT or unix:///PATH.", {}, kRequired},
-                               {"weight", &kWeight, "Share of the requests; 0 takes none.", "1"}};
-constexpr Shape kTargetObject{.kind = kObject, .expected = "an object {url, weight}", .keys = kTargetKeys};
+constexpr Key kTargetKeys[] = {
+    {"url", &kTargetUrl, "SCHEME://HOST:PORT or unix:///PATH.", {}, kRequired},
+    {"weight", &kWeight, "Share of the requests; 0 takes none.", "1"},
+    {"priority", &kU16, "Group: 0 first, the next one when no target of it is usable.", "0"},
+    {"zone", &kText, "Where the target is, for zones.prefer_local."},
+};
+constexpr Shape kTargetObject{
+    .kind = kObject, .expected = "an object {url, weight, priority, zone}", .keys = kTargetKeys};
 constexpr const Shape* kTargetChoices[] = {&kTargetUrl, &kTargetObject};
 constexpr std::string_view kTargetString[] = {"url"};
 constexpr Shape kTarget{.kind = kEither,
-                        .expected = "a target: a URL or an object {url, weight}",
+                        .expected = "a target: a URL or an object {url, weight, priority, zone}",
                         .choices = kTargetChoices,
                         .string_keys = kTargetString,
                         .name = "target"};
@@ -307,15 +312,90 @@ constexpr Shape kExpect{.kind = kOneOrMany,
                         .item = &kExpectOne,
                         .at_least_one = true};
 constexpr Shape kThreshold{.kind = kInteger, .expected = "a whole number from 1 to 100", .minimum = 1, .maximum = 100};
+constexpr std::string_view kHealthKindWords[] = {"http", "tcp", "grpc"};
+constexpr Shape kHealthKind{.kind = kString, .expected = "one of http, tcp, grpc", .words = kHealthKindWords};
 constexpr Key kHealthKeys[] = {
+    {"kind", &kHealthKind, "http, tcp (connecting is enough) or grpc; default as the targets speak."},
     {"path", &kText, "Path that is asked for.", "\"/\""},
     {"interval", &kSeconds, "Seconds between two checks of a target.", "10"},
     {"timeout", &kSeconds, "Seconds for the answer.", "2"},
     {"healthy", &kThreshold, "Good answers in a row that bring a target back.", "2"},
     {"unhealthy", &kThreshold, "Failures in a row that take a target out.", "3"},
     {"expect", &kExpect, "Status codes that are good answers.", "[\"200-399\"]"},
+    {"method", &kMethod, "Method of the request.", "\"GET\""},
+    {"host", &kText, "Host of the request; default the target's."},
+    {"port", &kU16, "Port that is asked; default the target's."},
+    {"service", &kText, "For grpc: the service that is asked about; default the whole server."},
 };
 constexpr Shape kHealth{.kind = kObject, .expected = "an object {path, interval, ...}", .keys = kHealthKeys};
+
+constexpr Shape kPercent{.kind = kInteger, .expected = "a whole number from 0 to 100", .minimum = 0, .maximum = 100};
+constexpr Key kCircuitKeys[] = {
+    {"connections", &kCount, "Connections at once, 0 for no limit; then requests wait, then 503.", "0"},
+    {"connections_per_target", &kCount, "The same for each target.", "0"},
+    {"pending", &kCount, "Requests that may wait for a connection, 0 for no limit; more are answered 503.", "1024"},
+    {"requests", &kCount, "Requests in flight, 0 for no limit; more are answered 503.", "0"},
+};
+constexpr Shape kCircuit{.kind = kObject,
+                         .expected = "an object {connections, connections_per_target, pending, requests}",
+                         .keys = kCircuitKeys};
+
+constexpr Key kKeepAliveKeys[] = {
+    {"idle", &kSeconds, "Seconds that an unused connection is kept.", "60"},
+    {"connections", &kCount, "Unused connections kept for each target by each worker; 0 for none.", "64"},
+    {"requests", &kCount, "Requests after which a connection is closed, 0 for no limit.", "0"},
+    {"max_age", &kSeconds, "Seconds after which a connection is closed; default never."},
+};
+constexpr Shape kKeepAlive{
+    .kind = kObject, .expected = "an object {idle, connections, requests, max_age}", .keys = kKeepAliveKeys};
+
+constexpr std::string_view kRetryOnWords[] = {"connect", "reset", "timeout", "refused-stream"};
+constexpr Shape kRetryOnWord{.kind = kString,
+                             .expected = "connect, reset, timeout, refused-stream or a status code from 400 to 599",
+                             .words = kRetryOnWords};
+constexpr Shape kRetryStatus{
+    .kind = kInteger, .expected = "a status code from 400 to 599", .minimum = 400, .maximum = 599};
+constexpr const Shape* kRetryOnChoices[] = {&kRetryOnWord, &kRetryStatus};
+constexpr Shape kRetryOn{.kind = kEither,
+                         .expected = "connect, reset, timeout, refused-stream or a status code from 400 to 599",
+                         .choices = kRetryOnChoices};
+constexpr Shape kRetryOns{
+    .kind = kOneOrMany, .expected = "a reason to retry or a list of them", .item = &kRetryOn, .at_least_one = true};
+constexpr Shape kAttempts{.kind = kInteger, .expected = "a whole number from 1 to 10", .minimum = 1, .maximum = 10};
+constexpr Key kRetryKeys[] = {
+    {"attempts", &kAttempts, "Attempts, the first included; 1 for no retry.", "2"},
+    {"on", &kRetryOns, "What is tried again; a number is a status code.", "[\"connect\", \"refused-stream\"]"},
+    {"non_idempotent", &kTruth, "Repeat POST, PATCH and LOCK too once they were sent.", "false"},
+    {"timeout", &kSeconds, "Seconds after which no further attempt begins; default none."},
+    {"per_try", &kSeconds, "Seconds for one attempt to answer; default the time-out for the answer."},
+    {"backoff", &kSecondsOrZero, "Seconds before the third attempt, doubling.", "0.025"},
+    {"buffer", &kCount, "Bytes of a request body kept for another attempt; 0 for none.", "65536"},
+};
+constexpr Shape kRetry{
+    .kind = kObject, .expected = "an object {attempts, on, ...}", .keys = kRetryKeys, .name = "retry"};
+
+constexpr Key kPassiveKeys[] = {
+    {"failures", &kCount, "Failures in a row that leave a target out for retry_timeout_seconds; 0 for never.", "3"},
+    {"window", &kSeconds, "Seconds within which these failures must fall.", "10"},
+    {"max_percent", &kPercent, "At most so many percent of the targets are left out.", "50"},
+    {"statuses", &kExpect, "Answers that count as failures.", "[\"502-504\"]"},
+};
+constexpr Shape kPassive{
+    .kind = kObject, .expected = "an object {failures, window, max_percent, statuses}", .keys = kPassiveKeys};
+
+constexpr Key kRetryBudgetKeys[] = {
+    {"percent", &kPercent, "Retries as a share of the requests.", "20"},
+    {"min_per_second", &kCount, "Retries a second that are always allowed.", "3"},
+};
+constexpr Shape kRetryBudget{
+    .kind = kObject, .expected = "an object {percent, min_per_second}", .keys = kRetryBudgetKeys};
+
+constexpr Key kZonesKeys[] = {
+    {"prefer_local", &kTruth, "Targets of our own zone first.", "false"},
+    {"min_local_percent", &kPercent, "Usable share of our zone below which others help.", "70"},
+};
+constexpr Shape kZones{
+    .kind = kObject, .expected = "an object {prefer_local, min_local_percent}", .keys = kZonesKeys};
 
 constexpr Key kUpstreamKeys[] = {
     {"targets", &kTargets, "Where requests go.", {}, kRequired},
@@ -324,6 +404,13 @@ constexpr Key kUpstreamKeys[] = {
     {"health_check", &kHealth, "Ask each target regularly."},
     {"proxy_timeout_seconds", &kSeconds, "Seconds for an answer, then 504; default timeouts.response."},
     {"retry_timeout_seconds", &kSeconds, "Seconds that a failed target is left out.", "10"},
+    {"passive_health", &kPassive, "When a target that fails requests is left out."},
+    {"retry", &kRetry, "When a request is sent again."},
+    {"retry_budget", &kRetryBudget, "How much load retries may add."},
+    {"limits", &kCircuit, "How much the targets are asked to take at once, over all workers."},
+    {"keep_alive", &kKeepAlive, "How long connections to the targets are kept."},
+    {"slow_start", &kSeconds, "Seconds over which the share of a target that is new or back grows; default none."},
+    {"zones", &kZones, "Targets nearby first; needs `zone` of the file."},
     {"tls", &kUpstreamTls, "How https, ssl and other TLS targets are spoken to."},
     {"proxy_protocol", &kProxyProtocolOut, "Send a PROXY header of this version."},
 };
@@ -374,6 +461,7 @@ constexpr Key kProxyKeys[] = {
     {"balance", &kBalance, "Instead of the upstream's."},
     {"hash_key", &kText, "For ring-hash: $variables, for example \"$cookie_user\"."},
     {"request_buffering", &kTruth, "Read the whole request body before connecting.", "false"},
+    {"retry", &kRetry, "Instead of the upstream's."},
     {"tls", &kUpstreamTls, "How a TLS target is spoken to; for upstream:// say it there."},
     {"proxy_protocol", &kProxyProtocolOut, "Send a PROXY header of this version; for upstream:// say it there."},
 };
@@ -443,6 +531,7 @@ constexpr Key kFileKeys[] = {
     {"trusted_proxies", &kCidrs, "Clients whose X-Forwarded-* and Forwarded fields are believed.", "[]"},
     {"logging", &kLogging, "Logs and their levels by subsystem.", "{}"},
     {"admin", &kText, "unix:///PATH, http://LOOPBACK:PORT or off; default a socket in the run directory."},
+    {"zone", &kText, "Where this process runs, for upstreams that prefer targets nearby."},
     {"temp_dir", &kText, "Folder for buffered bodies; default the system's."},
     {"dns_ttl", &kTtl, "Seconds for records without a TTL of their own.", "300"},
     {"dns_auto_ptr", &kTruth, "Make PTR records for the A and AAAA records.", "false"},

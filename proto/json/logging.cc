@@ -1,4 +1,4 @@
-// logging.cc -- the section `logging`, and the single keys `admin`, `temp_dir`, `trusted_proxies`.
+// logging.cc -- the section `logging`, and the single keys `admin`, `zone`, `temp_dir`, `trusted_proxies`.
 #include <algorithm>
 #include <array>
 
@@ -95,6 +95,7 @@ void read_logging(Reading& reading, NodeId root) {
   }
   if (const auto admin = reading.text(root, "admin")) settings.set_admin(std::string(*admin));
   reading.positions.add(check::Kind::kSettings, "default", "admin", reading.member(root, "admin"));
+  if (const auto zone = reading.text(root, "zone")) settings.set_zone(std::string(*zone));
   if (const auto folder = reading.text(root, "temp_dir")) {
     if (folder->empty()) reading.error(reading.member(root, "temp_dir"), "file", "expected the name of a folder");
     settings.set_temp_dir(reading.resolve(*folder));

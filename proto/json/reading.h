@@ -89,6 +89,11 @@ class Reading {
   }
   // Seconds with fractions -> Duration of whole nanoseconds.
   bool duration(NodeId object, std::string_view key, google::protobuf::Duration* into) const;
+  // The same into what `field()` gives, which is only made when there is a value.
+  template <typename Field>
+  void duration(NodeId object, std::string_view key, const Field& field) const {
+    if (google::protobuf::Duration value; duration(object, key, &value)) *field() = value;
+  }
 
   [[nodiscard]] std::string resolve(std::string_view path) const;  // against the folder of the file
   // Reads the file that `node` names; nullopt after reporting.
@@ -104,6 +109,10 @@ class Reading {
   // Fills tls and proxy_protocol of an upstream out of `holder`.
   void upstream_tls(config::v1::Upstream& upstream, NodeId holder, bool tls_targets);
   bool balance(NodeId holder, config::v1::LoadBalancing* into);
+  // The object `retry` of `holder`. False: there is none.
+  bool retry(NodeId holder, config::v1::RetryPolicy* into);
+  // Everything of resilience.cc that an upstream may say.
+  void resilience(config::v1::Upstream& upstream, NodeId node);
 
   ListenerEntry* listener(std::string_view name);
 

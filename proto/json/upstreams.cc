@@ -56,39 +56,12 @@ BalancePolicy policy_of(std::string_view word) {
   return BALANCE_ROUND_ROBIN;
 }
 
-void read_health(Reading& reading, NodeId node, Upstream& upstream) {
-  ActiveHealthCheck& health = *upstream.mutable_health_check();
-  if (const auto path = reading.text(node, "path")) health.set_path(std::string(*path));
-  google::protobuf::Duration value;
-  if (reading.duration(node, "interval", &value)) *health.mutable_interval() = value;
-  if (reading.duration(node, "timeout", &value)) *health.mutable_timeout() = value;
-  if (const auto count = reading.whole<uint32_t>(node, "healthy")) health.set_healthy(*count);
-  if (const auto count = reading.whole<uint32_t>(node, "unhealthy")) health.set_unhealthy(*count);
-  for (const NodeId one : reading.each(reading.member(node, "expect"))) {
-    StatusRange range;
-    if (const auto code = reading.number(one)) {
-      range.set_first(static_cast<uint32_t>(*code));
-    } else if (const auto text = reading.text(one)) {
-      const auto first = parse_decimal<uint32_t>(text->substr(0, 3));
-      if (!first) continue;
-      range.set_first(*first);
-      if (text->size() > 4) range.set_last(parse_decimal<uint32_t>(text->substr(4)).value_or(0));
-    } else {
-      continue;
-    }
-    *health.add_expect() = range;
-  }
-  reading.positions.add(check::Kind::kUpstream, upstream.name(), "health_check", node);
-  for (const std::string_view key : {"path", "interval", "timeout", "expect"}) {
-    reading.positions.add(check::Kind::kUpstream, upstream.name(), "health_check." + std::string(key),
-                          reading.member(node, key));
-  }
-}
-
 struct Target {
   Uri uri;
   NodeId node = kNoNode;
   std::optional<uint32_t> weight;
+  std::optional<uint32_t> priority;
+  std::string zone;
 };
 
 std::vector<Target> read_targets(Reading& reading, NodeId list) {
@@ -98,7 +71,11 @@ std::vector<Target> read_targets(Reading& reading, NodeId list) {
     target.node = reading.is_object(node) ? reading.member(node, "url") : node;
     const auto text = reading.text(target.node);
     if (!text) continue;
-    if (reading.is_object(node)) target.weight = reading.whole<uint32_t>(node, "weight");
+    if (reading.is_object(node)) {
+      target.weight = reading.whole<uint32_t>(node, "weight");
+      target.priority = reading.whole<uint32_t>(node, "priority");
+      target.zone = std::string(reading.text(node, "zone").value_or(""));
+    }
     std::string why;
     if (!parse_target_uri(*text, target.uri, why)) {
       reading.error(target.node, "uri", why);
@@ -159,6 +136,8 @@ void read_one(Reading& reading, NodeId node) {
     Endpoint& endpoint = *shard.add_endpoints();
     fill_endpoint(target.uri, endpoint);
     if (target.weight) endpoint.set_weight(*target.weight);
+    if (target.priority) endpoint.set_priority(*target.priority);
+    endpoint.set_zone(target.zone);
     reading.positions.add(check::Kind::kEndpointShard, name,
                           "endpoints[" + std::to_string(shard.endpoints_size() - 1) + "]", target.node);
   }
@@ -167,13 +146,10 @@ void read_one(Reading& reading, NodeId node) {
   if (LoadBalancing balance; reading.balance(node, &balance)) *upstream.mutable_balance() = balance;
   reading.positions.add(check::Kind::kUpstream, name, "balance", reading.member(node, "balance"));
   reading.positions.add(check::Kind::kUpstream, name, "balance.hash_key", reading.member(node, "hash_key"));
-  if (const NodeId health = reading.member(node, "health_check"); reading.is_object(health))
-    read_health(reading, health, upstream);
   google::protobuf::Duration value;
   if (reading.duration(node, "proxy_timeout_seconds", &value))
     *upstream.mutable_connection()->mutable_response_timeout() = value;
-  if (reading.duration(node, "retry_timeout_seconds", &value))
-    *upstream.mutable_passive_health()->mutable_eject_for() = value;
+  reading.resilience(upstream, node);
   reading.upstream_tls(upstream, node, is_tls_scheme(scheme));
 }
 

@@ -37,6 +37,67 @@ TEST(ConfigFile, Listeners) {
   EXPECT_EQ(listeners[4].unix_path(), "@abstract");
 }
 
+TEST(ConfigFile, ResilienceOfUpstreams) {
+  const ConfigFile file = must_read(R"({ "listen": ["http://:8080"], "zone": "a",
+    "upstreams": { "app": {
+      "targets": [{"url": "http://127.0.0.1:1", "priority": 1, "zone": "b"}],
+      "health_check": {"kind": "tcp", "method": "HEAD", "host": "h", "port": 9, "service": "s", "expect": [200, "300-304"]},
+      "passive_health": {"failures": 7, "window": 3, "max_percent": 90, "statuses": [500, "502-503"]},
+      "retry_timeout_seconds": 4,
+      "retry": {"attempts": 4, "on": ["connect", "reset", "timeout", "refused-stream", 429, 503], "non_idempotent": true,
+                "timeout": 9, "per_try": 0.5, "backoff": 0, "buffer": 10},
+      "retry_budget": {"percent": 30, "min_per_second": 8},
+      "limits": {"connections": 5, "connections_per_target": 2, "pending": 6, "requests": 11},
+      "keep_alive": {"idle": 5, "connections": 3, "requests": 100, "max_age": 600},
+      "slow_start": 30,
+      "zones": {"prefer_local": true, "min_local_percent": 55} } },
+    "dispatch": [{"listener": "http://:8080", "handler": "proxy", "proxy_pass": "upstream://app", "retry": {"on": 502}}]
+  })");
+  EXPECT_EQ(file.resources.settings().zone(), "a");
+  ASSERT_EQ(file.resources.upstreams_size(), 1);
+  const Upstream& app = file.resources.upstreams(0);
+  EXPECT_EQ(app.health_check().kind(), ActiveHealthCheck::TCP);
+  EXPECT_EQ(app.health_check().method(), "HEAD");
+  EXPECT_EQ(app.health_check().host(), "h");
+  EXPECT_EQ(app.health_check().port(), 9U);
+  EXPECT_EQ(app.health_check().grpc_service(), "s");
+  EXPECT_EQ(app.health_check().expect(1).last(), 304U);
+  EXPECT_EQ(app.passive_health().failures(), 7U);
+  EXPECT_EQ(app.passive_health().fail_window().seconds(), 3);
+  EXPECT_EQ(app.passive_health().eject_for().seconds(), 4);
+  EXPECT_EQ(app.passive_health().max_ejected_percent(), 90U);
+  EXPECT_EQ(app.passive_health().failure_status(1).first(), 502U);
+  const RetryPolicy& retry = app.retry();
+  EXPECT_EQ(retry.attempts(), 4U);
+  EXPECT_EQ(retry.on_size(), 5);  // status once
+  EXPECT_EQ(retry.statuses(1), 503U);
+  EXPECT_TRUE(retry.non_idempotent());
+  EXPECT_EQ(retry.timeout().seconds(), 9);
+  EXPECT_EQ(retry.per_try().nanos(), 500'000'000);
+  EXPECT_EQ(retry.backoff().nanos(), 0);
+  EXPECT_EQ(retry.buffer_bytes(), 10U);
+  EXPECT_EQ(app.circuit().retry_budget_percent(), 30U);
+  EXPECT_EQ(app.circuit().retry_budget_min(), 8U);
+  EXPECT_EQ(app.circuit().connections(), 5U);
+  EXPECT_EQ(app.circuit().connections_per_endpoint(), 2U);
+  EXPECT_EQ(app.circuit().pending(), 6U);
+  EXPECT_EQ(app.circuit().requests(), 11U);
+  EXPECT_EQ(app.connection().idle().seconds(), 5);
+  EXPECT_EQ(app.connection().idle_per_endpoint(), 3U);
+  EXPECT_EQ(app.connection().requests_per_connection(), 100U);
+  EXPECT_EQ(app.connection().max_age().seconds(), 600);
+  EXPECT_EQ(app.balance().slow_start().seconds(), 30);
+  EXPECT_TRUE(app.zones().prefer_local());
+  EXPECT_EQ(app.zones().min_local_percent(), 55U);
+  const Endpoint& target = file.resources.endpoint_shards(0).endpoints(0);
+  EXPECT_EQ(target.priority(), 1U);
+  EXPECT_EQ(target.zone(), "b");
+  ASSERT_EQ(file.resources.virtual_hosts_size(), 1);
+  const RetryPolicy& own = file.resources.virtual_hosts(0).routes(0).proxy().retry();
+  EXPECT_EQ(own.on(0), RetryPolicy::STATUS);
+  EXPECT_EQ(own.statuses(0), 502U);
+}
+
 TEST(ConfigFile, PathPatterns) {
   const ConfigFile file = must_read(R"({ "listen": [{"name": "web", "uri": "http://:1"}], "dispatch": [
       {"listener": "web", "handler": "echo"},
