@@ -43,11 +43,11 @@ struct ServerConnection::Callbacks {
   static int on_data_chunk(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t size, void* user) {
     ServerConnection& connection = connection_of(user);
     if (Stream* const stream = connection.stream_of(id)) {
-      stream->on_data(connection.input_, text_of(data, size));
+      stream->on_data(connection.input(), text_of(data, size));
     } else {
-      nghttp2_session_consume(connection.session_, id, size);
+      nghttp2_session_consume(connection.session(), id, size);
     }
-    return connection.state_ == State::kClosed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+    return connection.state() == State::kClosed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
   }
   static int on_stream_close(nghttp2_session*, int32_t id, uint32_t, void* user) {
     ServerConnection& connection = connection_of(user);
@@ -60,10 +60,10 @@ struct ServerConnection::Callbacks {
   static int send_data(nghttp2_session*, nghttp2_frame*, const uint8_t* header, size_t size,
                        nghttp2_data_source* source, void* user) {
     ServerConnection& connection = connection_of(user);
-    switch (static_cast<Stream*>(source->ptr)->write_data(header, size)) {
-      case Stream::Written::kDone: break;
-      case Stream::Written::kNoRoom: return NGHTTP2_ERR_WOULDBLOCK;
-      case Stream::Written::kGone: return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    switch (static_cast<OutgoingBody*>(source->ptr)->write_data(header, size)) {
+      case OutgoingBody::Written::kDone: break;
+      case OutgoingBody::Written::kNoRoom: return NGHTTP2_ERR_WOULDBLOCK;
+      case OutgoingBody::Written::kGone: return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
     connection.budget_.note_data_frame();
     return 0;

@@ -10,33 +10,23 @@ namespace headgate::http2 {
 
 namespace {
 
-// Fairness: what one connection may read or send in one turn of the loop.
-constexpr size_t kTurnBudget = 256 * 1024;
-constexpr Duration kLingerTime = std::chrono::seconds(2);
 // Between the two GOAWAYs: longer than a request needs that was on its way when the first was sent.
 constexpr Duration kDrainStep = std::chrono::seconds(1);
 // What clients may send ahead of us: per stream, and all streams together. Bounds memory.
 constexpr uint32_t kStreamWindow = 128 * 1024;
 constexpr int32_t kConnectionWindow = 2 * 1024 * 1024;
-// Frames that wait to be written, beside those of open streams (T7).
-constexpr size_t kMaxQueuedFrames = 100;
-
 }  // namespace
 
 ServerConnection::ServerConnection(WorkerContext& worker, std::unique_ptr<net::ByteStream> stream,
                                    const http::HttpLimits& limits, http::ExchangeSink& sink,
                                    ServerConnectionOwner& owner, http::Scheme scheme)
-    : worker_(worker),
-      stream_(std::move(stream)),
+    : Session(worker, std::move(stream), "client", limits.send_timeout),
       limits_(limits),
       sink_(sink),
       owner_(owner),
-      session_(make_session(*this)),
-      timer_(worker.loop.timers(), event::Timer::call<&ServerConnection::on_deadline>, this),
-      send_later_(worker.loop, event::Timer::call<&ServerConnection::send_now>, this),
-      resume_later_(worker.loop, event::Timer::call<&ServerConnection::resume_later>, this),
-      input_size_(Block::kMedium),
-      scheme_(scheme) {}
+      scheme_(scheme) {
+  adopt(make_session(*this));
+}
 
 ServerConnection::~ServerConnection() {
   // Only when the owner goes without having closed us: nothing may refer to us after this.
@@ -44,7 +34,6 @@ ServerConnection::~ServerConnection() {
     stream->on_closed();
     delete stream;
   }
-  nghttp2_session_del(session_);
 }
 
 void ServerConnection::start(Buffer initial) {
@@ -53,102 +42,38 @@ void ServerConnection::start(Buffer initial) {
        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kStreamWindow},
        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<uint32_t>(std::min<size_t>(limits_.header_bytes, 1U << 30))},
        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}}};
-  (void)nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
-  (void)nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kConnectionWindow);
-  header_since_ = idle_since_ = worker_.loop.now();
+  (void)nghttp2_submit_settings(session(), NGHTTP2_FLAG_NONE, settings.data(), settings.size());
+  (void)nghttp2_session_set_local_window_size(session(), NGHTTP2_FLAG_NONE, 0, kConnectionWindow);
+  header_since_ = idle_since_ = worker().loop.now();
   expect_at(header_since_ + limits_.header_timeout);
   schedule_send();
-  stream_->watch(net::Interest::kBoth, *this);
+  watch();
   if (!initial.empty()) feed(std::move(initial));
 }
 
 void ServerConnection::drain() {
-  if (draining_ || state_ != State::kOpen) return;
+  if (draining_ || state() != State::kOpen) return;
   draining_ = true;
-  drain_since_ = worker_.loop.now();
-  (void)nghttp2_submit_shutdown_notice(session_);
+  drain_since_ = worker().loop.now();
+  (void)nghttp2_submit_shutdown_notice(session());
   expect_at(drain_since_ + kDrainStep);
   schedule_send();
 }
 
 void ServerConnection::say_last_goaway() {
   drain_since_ = MonotonicTime::max();
-  (void)nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
+  (void)nghttp2_submit_goaway(session(), NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session()),
                               NGHTTP2_NO_ERROR, nullptr, 0);
   schedule_send();
 }
 
-void ServerConnection::close_now() {
-  if (state_ != State::kClosed) close();
-}
-
 // -- input ------------------------------------------------------------------------------------------------------------
 
-void ServerConnection::on_stream_ready(bool readable, bool writable) {
-  if (writable && !output_.empty()) send();
-  if (readable && state_ != State::kClosed) read_input();
-}
-
-void ServerConnection::resume_later() {
-  if (state_ == State::kOpen) send();
-  if (state_ != State::kClosed) read_input();
-}
-
-bool ServerConnection::over_budget(size_t bytes) {
-  const uint64_t turn = worker_.loop.turns();
-  if (turn != turn_) {
-    turn_ = turn;
-    turn_bytes_ = 0;
-  }
-  turn_bytes_ += bytes;
-  if (turn_bytes_ < kTurnBudget) return false;
-  resume_later_.schedule();
-  return true;
-}
-
-void ServerConnection::read_input() {
-  while (state_ != State::kClosed && stream_->readable_hint()) {
-    BlockRef block(Block::allocate(input_size_));
-    const auto got = stream_->read({block->data(), block->capacity()});
-    if (!got || got->state == net::IoState::kEof) {
-      close();
-      return;
-    }
-    if (got->state == net::IoState::kWouldBlock) return;
-    // Uploads fill blocks: larger ones then, so that slices of them are few.
-    input_size_ = got->bytes == block->capacity() ? Block::kLarge : Block::kMedium;
-    if (state_ == State::kOpen) {
-      const char* const data = block->data();
-      feed(Buffer(std::move(block), data, got->bytes));
-    }
-    if (over_budget(got->bytes)) return;
-  }
-}
-
-void ServerConnection::feed(Buffer bytes) {
-  input_ = bytes.block();
-  receiving_ = true;
-  const ssize_t used = pass_on(bytes.view());
-  receiving_ = false;
-  input_.reset();
-  if (state_ != State::kOpen) return;
-  if (failure_ != 0) {
-    fail(failure_);
-  } else if (used == NGHTTP2_ERR_FLOODED || used == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS ||
-      nghttp2_session_get_outbound_queue_size(session_) > kMaxQueuedFrames + size_t{3} * alive_) {
-    fail(NGHTTP2_ENHANCE_YOUR_CALM);
-  } else if (used < 0) {
-    fail(used == NGHTTP2_ERR_NOMEM ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR);
-  } else if (nghttp2_session_want_write(session_) != 0 || nghttp2_session_want_read(session_) == 0) {
-    schedule_send();
-  }
-}
-
-// nghttp2 tells nobody of frames it ignores: DATA on a stream that it has closed, unknown types. So frames are told apart here as well: all before a DATA
-// frame is passed on first, then its stream is looked at.
+// nghttp2 tells nobody of frames it ignores: DATA on a stream that it has closed, unknown types. So frames are told
+// apart here as well: all before a DATA frame is passed on first, then its stream is looked at.
 ssize_t ServerConnection::pass_on(std::string_view bytes) {
   const auto give = [this](std::string_view part) {
-    return nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(part.data()), part.size());
+    return nghttp2_session_mem_recv(session(), reinterpret_cast<const uint8_t*>(part.data()), part.size());
   };
   size_t from = 0;  // not passed on yet
   size_t at = 0;
@@ -168,7 +93,7 @@ ssize_t ServerConnection::pass_on(std::string_view bytes) {
     frame_header_size_ = 0;
     const auto byte = [this](size_t index) { return static_cast<uint32_t>(static_cast<uint8_t>(frame_header_[index])); };
     frame_left_ = byte(0) << 16 | byte(1) << 8 | byte(2);
-    if (byte(3) > NGHTTP2_CONTINUATION && !budget_.allow(AbuseBudget::Frame::kUnknown, worker_.loop.now())) {
+    if (byte(3) > NGHTTP2_CONTINUATION && !budget_.allow(AbuseBudget::Frame::kUnknown, worker().loop.now())) {
       return calm("too many frames of unknown types");
     }
     if (byte(3) != NGHTTP2_DATA) continue;
@@ -180,22 +105,14 @@ ssize_t ServerConnection::pass_on(std::string_view bytes) {
     nghttp2_frame_hd frame{};
     frame.type = NGHTTP2_DATA;
     frame.stream_id = id;
-    if (state_ != State::kOpen || check_closed_stream(frame) != 0) return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (state() != State::kOpen || check_closed_stream(frame) != 0) return NGHTTP2_ERR_CALLBACK_FAILURE;
   }
   return from < bytes.size() ? give(bytes.substr(from)) : 0;
 }
 
-int ServerConnection::refuse(uint32_t code, const char* detail) {
-  if (failure_ == 0) {
-    HG_LOG(kInfo, kHttp, "HTTP/2 connection ended", {"client", facts().remote.to_string()}, {"reason", detail});
-  }
-  if (failure_ == 0) failure_ = code;
-  return NGHTTP2_ERR_CALLBACK_FAILURE;
-}
-
 int ServerConnection::on_frame_begins(const nghttp2_frame_hd& frame) {
-  if (state_ != State::kOpen) return NGHTTP2_ERR_CALLBACK_FAILURE;
-  const MonotonicTime now = worker_.loop.now();
+  if (state() != State::kOpen) return NGHTTP2_ERR_CALLBACK_FAILURE;
+  const MonotonicTime now = worker().loop.now();
   bool allowed = true;
   if (frame.type == NGHTTP2_HEADERS) {
     header_since_ = now;
@@ -242,9 +159,9 @@ int ServerConnection::check_closed_stream(const nghttp2_frame_hd& frame) {
     if (frame.type == NGHTTP2_HEADERS) last_stream_ = id;
     return 0;
   }
-  if (nghttp2_session_find_stream(session_, id) != nullptr) return 0;
+  if (nghttp2_session_find_stream(session(), id) != nullptr) return 0;
   if (reset_.has(id)) {
-    const bool allowed = budget_.allow(AbuseBudget::Frame::kIgnored, worker_.loop.now());
+    const bool allowed = budget_.allow(AbuseBudget::Frame::kIgnored, worker().loop.now());
     return allowed ? 0 : calm("too many frames on streams that were reset");
   }
   if (ended_.has(id)) return refuse(NGHTTP2_STREAM_CLOSED, "a frame on a stream that the client has ended");
@@ -257,16 +174,16 @@ int ServerConnection::check_closed_stream(const nghttp2_frame_hd& frame) {
 
 int ServerConnection::on_headers_begin(const nghttp2_frame& frame) {
   if (frame.hd.type != NGHTTP2_HEADERS || frame.headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
-  budget_.note_stream(worker_.loop.now());
+  budget_.note_stream(worker().loop.now());
   if (alive_ >= kMaxStreams) {
     // nghttp2 counts streams that are open; ours may still be at work for one that was reset in this turn.
-    (void)nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_REFUSED_STREAM);
+    (void)nghttp2_submit_rst_stream(session(), NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_REFUSED_STREAM);
     return 0;
   }
   auto* const stream = new Stream(*this, frame.hd.stream_id);
   ++alive_;
   streams_.push_back(*stream);
-  (void)nghttp2_session_set_stream_user_data(session_, frame.hd.stream_id, stream);
+  (void)nghttp2_session_set_stream_user_data(session(), frame.hd.stream_id, stream);
   return 0;
 }
 
@@ -288,7 +205,7 @@ int ServerConnection::on_frame_received(const nghttp2_frame& frame) {
   } else if (end_stream) {
     stream->on_end_stream();
   }
-  return state_ == State::kClosed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+  return state() == State::kClosed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 int ServerConnection::on_frame_sent(const nghttp2_frame& frame) {
@@ -299,7 +216,7 @@ int ServerConnection::on_frame_sent(const nghttp2_frame& frame) {
     const Stream* const stream = stream_of(frame.hd.stream_id);
     const bool provoked = stream == nullptr || !stream->given_up();
     const bool early = stream == nullptr || !stream->response_begun();
-    if (provoked && !budget_.allow_reset(early, worker_.loop.now())) return calm("too many resets provoked");
+    if (provoked && !budget_.allow_reset(early, worker().loop.now())) return calm("too many resets provoked");
   } else if ((frame.hd.type == NGHTTP2_HEADERS || frame.hd.type == NGHTTP2_DATA) &&
              (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
     if (Stream* const stream = stream_of(frame.hd.stream_id)) stream->on_response_sent();
@@ -308,108 +225,34 @@ int ServerConnection::on_frame_sent(const nghttp2_frame& frame) {
 }
 
 void ServerConnection::on_stream_closed(Stream& stream) {
-  (void)nghttp2_session_set_stream_user_data(session_, stream.id(), nullptr);
+  (void)nghttp2_session_set_stream_user_data(session(), stream.id(), nullptr);
   stream.on_closed();
-  stream.ListNode<>::unlink();
-  stream.ListNode<PullTag>::unlink();
-  worker_.loop.defer_delete(std::unique_ptr<Stream>(&stream));
+  stream.unlink();
+  worker().loop.defer_delete(std::unique_ptr<Stream>(&stream));
 }
 
 void ServerConnection::on_stream_destroyed() {
-  if (--alive_ > 0 || state_ != State::kOpen) return;
-  idle_since_ = worker_.loop.now();
+  if (--alive_ > 0 || state() != State::kOpen) return;
+  idle_since_ = worker().loop.now();
   expect_at(idle_since_ + limits_.idle_timeout);
-}
-
-// -- output -----------------------------------------------------------------------------------------------------------
-
-// Frames until the queue is full or nothing more can be said. False: the session failed.
-bool ServerConnection::gather() {
-  while (!output_.full()) {
-    const uint8_t* frame = nullptr;
-    const ssize_t size = nghttp2_session_mem_send(session_, &frame);
-    if (size < 0) {
-      fail(failure_ != 0 ? failure_ : uint32_t{NGHTTP2_INTERNAL_ERROR});
-      return false;
-    }
-    if (size == 0) break;
-    output_.append_copy({reinterpret_cast<const char*>(frame), static_cast<size_t>(size)});
-  }
-  return true;
-}
-
-void ServerConnection::send() {
-  if (sending_ || receiving_ || state_ == State::kClosed) return;
-  sending_ = true;
-  for (;;) {
-    while (state_ == State::kOpen && output_.bytes() < net::OutputQueue::kFullBytes) {
-      Stream* const stream = pulls_.pop_front();
-      if (stream == nullptr) break;
-      stream->pull_body();
-    }
-    if (state_ == State::kOpen && !gather()) break;
-    if (state_ == State::kClosed || output_.empty()) break;
-    const size_t before = output_.bytes();
-    if (auto flushed = output_.flush(*stream_); !flushed) {
-      sending_ = false;
-      close();
-      return;
-    }
-    if (!output_.empty()) {
-      if (output_.bytes() < before || blocked_since_ == MonotonicTime::max()) {
-        blocked_since_ = worker_.loop.now();
-        expect_at(blocked_since_ + limits_.send_timeout);
-      }
-      break;
-    }
-    blocked_since_ = MonotonicTime::max();
-    if (over_budget(before)) break;
-  }
-  sending_ = false;
-  if (state_ == State::kOpen && output_.empty() && nghttp2_session_want_read(session_) == 0 &&
-      nghttp2_session_want_write(session_) == 0) {
-    close_gracefully();
-  } else if (state_ == State::kClosing && output_.empty() && !fin_sent_) {
-    fin_sent_ = true;
-    stream_->shutdown_write();
-  }
 }
 
 // -- deadlines --------------------------------------------------------------------------------------------------------
 
-void ServerConnection::expect_at(MonotonicTime when) {
-  if (when == MonotonicTime::max() || state_ == State::kClosed) return;
-  // An earlier alarm looks at all deadlines when it rings.
-  if (!timer_.armed() || timer_.deadline() > when) timer_.arm_at(when);
-}
-
-void ServerConnection::on_deadline() {
-  const MonotonicTime now = worker_.loop.now();
+void ServerConnection::on_alarm(MonotonicTime now) {
   const auto passed = [now](MonotonicTime since, Duration time) {
     return since != MonotonicTime::max() && now - since >= time;
   };
-  if (now >= close_at_) {
-    close();
-    return;
+  if (passed(header_since_, limits_.header_timeout)) {
+    // A header block blocks every other stream; before SETTINGS there is nobody to talk to.
+    settings_seen_ ? fail(NGHTTP2_ENHANCE_YOUR_CALM, protocol_error()) : close_now();
+  } else if (passed(drain_since_, kDrainStep)) {
+    say_last_goaway();
+  } else if (alive_ == 0 && passed(idle_since_, limits_.idle_timeout)) {
+    fail(NGHTTP2_NO_ERROR, protocol_error());
+  } else {
+    check_streams(now);
   }
-  if (passed(blocked_since_, limits_.send_timeout)) {
-    stream_->reset_on_close();
-    close();
-    return;
-  }
-  if (state_ == State::kOpen) {
-    if (passed(header_since_, limits_.header_timeout)) {
-      // A header block blocks every other stream; before SETTINGS there is nobody to talk to.
-      settings_seen_ ? fail(NGHTTP2_ENHANCE_YOUR_CALM) : close();
-    } else if (passed(drain_since_, kDrainStep)) {
-      say_last_goaway();
-    } else if (alive_ == 0 && passed(idle_since_, limits_.idle_timeout)) {
-      fail(NGHTTP2_NO_ERROR);
-    } else {
-      check_streams(now);
-    }
-  }
-  if (state_ != State::kClosed) arm_next(now);
 }
 
 void ServerConnection::check_streams(MonotonicTime now) {
@@ -420,73 +263,30 @@ void ServerConnection::check_streams(MonotonicTime now) {
     stream.on_deadline();
   });
   // Nothing can move on a connection whose own window is shut.
-  if (stalled && state_ == State::kOpen && nghttp2_session_get_remote_window_size(session_) <= 0) {
+  if (stalled && state() == State::kOpen && nghttp2_session_get_remote_window_size(session()) <= 0) {
     (void)calm("the client's window stays shut");
-    fail(NGHTTP2_ENHANCE_YOUR_CALM);
+    fail(NGHTTP2_ENHANCE_YOUR_CALM, protocol_error());
   }
 }
 
-void ServerConnection::arm_next(MonotonicTime now) {
-  MonotonicTime next = close_at_;
+MonotonicTime ServerConnection::next_alarm() {
+  MonotonicTime next = MonotonicTime::max();
   const auto consider = [&next](MonotonicTime since, Duration time) {
     if (since != MonotonicTime::max()) next = std::min<MonotonicTime>(next, since + time);
   };
-  consider(blocked_since_, limits_.send_timeout);
-  if (state_ == State::kOpen) {
-    consider(header_since_, limits_.header_timeout);
-    consider(drain_since_, kDrainStep);
-    if (alive_ == 0) consider(idle_since_, limits_.idle_timeout);
-    streams_.for_each([&](Stream& stream) { next = std::min(next, stream.deadline()); });
-  }
-  if (next != MonotonicTime::max()) timer_.arm_at(std::max<MonotonicTime>(next, now + event::TimerWheel::kTick));
+  consider(header_since_, limits_.header_timeout);
+  consider(drain_since_, kDrainStep);
+  if (alive_ == 0) consider(idle_since_, limits_.idle_timeout);
+  streams_.for_each([&](Stream& stream) { next = std::min(next, stream.deadline()); });
+  return next;
 }
 
-// -- the end ----------------------------------------------------------------------------------------------------------
-
-// GOAWAY by hand: after an error nghttp2 promises nothing of its session. What was gathered before it are whole frames.
-void ServerConnection::fail(uint32_t code) {
-  if (state_ != State::kOpen) return;
-  const auto last = static_cast<uint32_t>(nghttp2_session_get_last_proc_stream_id(session_));
-  std::array<char, 17> frame{};
-  frame[2] = 8;
-  frame[3] = NGHTTP2_GOAWAY;
-  for (int i = 0; i < 4; ++i) {
-    frame[9 + i] = static_cast<char>(last >> (24 - 8 * i));
-    frame[13 + i] = static_cast<char>(code >> (24 - 8 * i));
-  }
-  output_.append_copy({frame.data(), frame.size()});
-  close_gracefully();
-}
-
-void ServerConnection::end_streams() {
+void ServerConnection::end_streams(const Error&) {
   while (Stream* const stream = streams_.pop_front()) {
-    (void)nghttp2_session_set_stream_user_data(session_, stream->id(), nullptr);
+    (void)nghttp2_session_set_stream_user_data(session(), stream->id(), nullptr);
     stream->on_closed();
-    worker_.loop.defer_delete(std::unique_ptr<Stream>(stream));
+    worker().loop.defer_delete(std::unique_ptr<Stream>(stream));
   }
-  pulls_.clear();
-}
-
-// Closing while bytes of the client are unread resets the connection and may destroy our GOAWAY on its way. So: FIN,
-// then read a little longer.
-void ServerConnection::close_gracefully() {
-  state_ = State::kClosing;
-  end_streams();
-  close_at_ = worker_.loop.now() + kLingerTime;
-  expect_at(close_at_);
-  send_later_.schedule();
-}
-
-void ServerConnection::close() {
-  if (state_ == State::kClosed) return;
-  state_ = State::kClosed;
-  timer_.cancel();
-  send_later_.cancel();
-  resume_later_.cancel();
-  stream_->unwatch();
-  end_streams();
-  output_.clear();
-  owner_.on_http2_closed();
 }
 
 }  // namespace headgate::http2

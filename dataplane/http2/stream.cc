@@ -5,7 +5,7 @@
 #include "dataplane/http/date.h"
 #include "dataplane/http/error_response.h"
 #include "dataplane/http/status.h"
-#include "dataplane/http2/response_fields.h"
+#include "dataplane/http2/field_array.h"
 #include "dataplane/http2/server_connection.h"
 
 namespace headgate::http2 {
@@ -14,12 +14,6 @@ namespace {
 
 // T9: a client that keeps its window shut holds our memory.
 constexpr Duration kStallTime = std::chrono::seconds(30);
-// Smaller pieces travel in the block of the frame headers: fewer pieces for the kernel.
-constexpr size_t kCopyBelow = 2048;
-
-ssize_t read_of(nghttp2_session*, int32_t, uint8_t*, size_t most, uint32_t* flags, nghttp2_data_source* source, void*) {
-  return static_cast<Stream*>(source->ptr)->read_data(most, flags);
-}
 
 Error client_left() {
   return {.code = Errc::kClosed, .origin = Origin::kDownstream, .detail = "client reset the stream or left"};
@@ -30,6 +24,7 @@ Error client_left() {
 Stream::Stream(ServerConnection& connection, int32_t id)
     : connection_(connection),
       exchange_(new http::Exchange(connection.worker(), *this, connection.sink())),
+      response_body_(connection, *this, Origin::kUpstream),
       id_(id) {}
 
 Stream::~Stream() { connection_.on_stream_destroyed(); }
@@ -64,8 +59,9 @@ void Stream::on_head(bool end_stream) {
   }
   if (!end_stream) {
     const bool tunnel = fields_.is_connect();
-    request_body_ = exchange_->arena().make<RequestBody>(*this, head.content_length, tunnel ? 0 : limits.body_bytes,
-                                                         exchange_->arena());
+    request_body_ = exchange_->arena().make<IncomingBody>(
+        static_cast<IncomingBodyOwner&>(*this), Origin::kDownstream, head.content_length,
+        tunnel ? 0 : limits.body_bytes, exchange_->arena());
     if (!tunnel) exchange_->set_request_body(request_body_);
   }
   connection_.sink().on_exchange(*exchange_);
@@ -75,7 +71,7 @@ void Stream::on_data(const BlockRef& block, std::string_view data) {
   if (request_body_ != nullptr) {
     request_body_->receive(block, data);
   } else {
-    consume(data.size());  // nobody wants it any more
+    give_back(data.size());  // nobody wants it any more
   }
 }
 
@@ -84,7 +80,12 @@ void Stream::on_end_stream() {
   if (request_body_ != nullptr) request_body_->end();
 }
 
-MonotonicTime Stream::wait_for_body() {
+void Stream::on_body_delivered(size_t bytes) {
+  if (exchange_ != nullptr) exchange_->body_bytes_received += bytes;
+}
+
+// Sends 100 Continue if the client waits for it.
+MonotonicTime Stream::on_body_awaited() {
   http::RequestHead& head = exchange_->request();
   if (head.expect_continue && !response_begun_ && !request_ended_) {
     head.expect_continue = false;
@@ -97,7 +98,7 @@ MonotonicTime Stream::wait_for_body() {
   return now;
 }
 
-void Stream::consume(size_t bytes) {
+void Stream::give_back(size_t bytes) {
   if (closed_) {
     nghttp2_session_consume_connection(connection_.session(), bytes);
   } else {
@@ -116,10 +117,10 @@ void Stream::on_closed() {
 
 void Stream::submit_head(const http::ResponseHead& head, bool has_body, bool tunnel) {
   WorkerContext& worker = connection_.worker();
-  const ResponseFields fields(head, {.date = worker.date->now(worker.loop),
+  const FieldArray fields(head, {.date = worker.date->now(worker.loop),
                                      .write_length = !tunnel && head.status != 204 && head.status >= 200,
                                      .tunnel = tunnel});
-  nghttp2_data_provider provider{{.ptr = this}, read_of};
+  const nghttp2_data_provider provider = response_body_.provider();
   response_begun_ = true;
   if (nghttp2_submit_response(connection_.session(), id_, fields.data(), fields.size(),
                               has_body ? &provider : nullptr) != 0) {
@@ -130,7 +131,7 @@ void Stream::submit_head(const http::ResponseHead& head, bool has_body, bool tun
 
 void Stream::send_informational(http::Exchange&, const http::ResponseHead& head) {
   if (closed_ || reset_ || response_begun_) return;
-  const ResponseFields fields(head, {.write_length = false});
+  const FieldArray fields(head, {.write_length = false});
   (void)nghttp2_submit_headers(connection_.session(), NGHTTP2_FLAG_NONE, id_, nullptr, fields.data(), fields.size(),
                                nullptr);
   connection_.schedule_send();
@@ -160,24 +161,21 @@ void Stream::send_response(http::Exchange& exchange, http::ResponseHead& head, h
       !head.headers.get("grpc-status").empty()) {
     head.content_length.reset();
   }
-  has_length_ = head.content_length.has_value();
-  response_left_ = head.content_length.value_or(0);
-  response_body_ = body;
   submit_head(head, body != nullptr, false);
-  if (response_body_ != nullptr) connection_.want_pull(*this);
+  if (body != nullptr) response_body_.start(*body, id_, head.content_length, exchange.arena());
 }
 
 http::BodySource& Stream::start_tunnel(http::Exchange& exchange, http::ResponseHead& head,
                                        http::BodySource& from_upstream) {
-  response_body_ = &from_upstream;
   if (request_body_ == nullptr) {
-    request_body_ = exchange.arena().make<RequestBody>(*this, std::nullopt, 0, exchange.arena());
+    request_body_ = exchange.arena().make<IncomingBody>(static_cast<IncomingBodyOwner&>(*this), Origin::kDownstream,
+                                                        std::nullopt, 0, exchange.arena());
     request_body_->end();
   }
-  RequestBody& from_client = *request_body_;
+  IncomingBody& from_client = *request_body_;
   if (closed_ || reset_) return from_client;
   submit_head(head, true, true);
-  connection_.want_pull(*this);
+  response_body_.start(from_upstream, id_, std::nullopt, exchange.arena());
   return from_client;
 }
 
@@ -195,107 +193,14 @@ void Stream::abort(http::Exchange&, const Error& error) {
   finish_exchange();
 }
 
-void Stream::pull_body() {
-  if (response_body_ == nullptr || pulling_ || !chunk_.empty()) return;
-  pulling_ = true;
-  response_body_->pull(*this);
+void Stream::on_body_framed(size_t bytes) {
+  if (exchange_ != nullptr) exchange_->body_bytes_sent += bytes;
 }
 
-void Stream::wake_data() {
-  if (deferred_) {
-    deferred_ = false;
-    (void)nghttp2_session_resume_data(connection_.session(), id_);
-  }
-  connection_.schedule_send();
-}
+void Stream::on_body_progress() { connection_.expect_at(deadline()); }
 
-void Stream::on_chunk(Buffer chunk) {
-  pulling_ = false;
-  if (closed_ || exchange_ == nullptr) return;
-  if (has_length_) {
-    if (chunk.size() > response_left_) {
-      exchange_->abort({.code = Errc::kMalformed, .origin = Origin::kUpstream, .detail = "body longer than its length"});
-      return;
-    }
-    response_left_ -= chunk.size();
-    if (response_left_ == 0) {
-      response_ended_ = true;
-      response_body_ = nullptr;
-    }
-  }
-  chunk_ = std::move(chunk);
-  progress_ = connection_.worker().loop.now();
-  connection_.expect_at(deadline());
-  wake_data();
-}
-
-void Stream::on_end(const http::Trailers* trailers) {
-  pulling_ = false;
-  if (closed_ || exchange_ == nullptr) return;
-  response_body_ = nullptr;
-  if (has_length_ && response_left_ > 0) {
-    exchange_->abort({.code = Errc::kClosed, .origin = Origin::kUpstream, .detail = "body shorter than its length"});
-    return;
-  }
-  response_ended_ = true;
-  if (trailers != nullptr && trailers->size() > 0) {
-    // Valid during this call only, and sent when the window has let the data through.
-    Arena& arena = exchange_->arena();
-    response_trailers_ = arena.make<http::Trailers>(arena);
-    for (const http::Field& field : trailers->fields()) {
-      response_trailers_->add(field.id, arena.copy(field.name), arena.copy(field.value));
-    }
-  }
-  wake_data();
-}
-
-void Stream::on_error(const Error& error) {
-  pulling_ = false;
-  response_body_ = nullptr;
+void Stream::on_body_failed(const Error& error) {
   if (!closed_ && exchange_ != nullptr) exchange_->abort(error);
-}
-
-ssize_t Stream::read_data(size_t most, uint32_t* flags) {
-  if (exchange_ == nullptr) return NGHTTP2_ERR_DEFERRED;  // reset, on its way out
-  if (chunk_.empty() && !response_ended_) {
-    deferred_ = true;
-    return NGHTTP2_ERR_DEFERRED;
-  }
-  const size_t size = std::min(most, chunk_.size());
-  *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-  if (response_ended_ && size == chunk_.size()) {
-    *flags |= NGHTTP2_DATA_FLAG_EOF;
-    if (response_trailers_ != nullptr) {
-      const ResponseFields fields(*response_trailers_);
-      if (fields.size() > 0) {
-        *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-        (void)nghttp2_submit_trailer(connection_.session(), id_, fields.data(), fields.size());
-      }
-    }
-  }
-  return static_cast<ssize_t>(size);
-}
-
-Stream::Written Stream::write_data(const uint8_t* frame_header, size_t size) {
-  net::OutputQueue& output = connection_.output();
-  if (chunk_.size() < size) return Written::kGone;  // given up while the frame waited for room
-  if (output.full()) return Written::kNoRoom;
-  constexpr size_t kFrameHeader = 9;
-  output.append_copy({reinterpret_cast<const char*>(frame_header), kFrameHeader});
-  if (exchange_ != nullptr) exchange_->body_bytes_sent += size;
-  Buffer part = chunk_.take_prefix(size);
-  // Memory that only lives as long as the exchange does not stay behind in the queue.
-  if (size < kCopyBelow || !part.block()) {
-    output.append_copy(part.view());
-  } else {
-    output.append(std::move(part));
-  }
-  progress_ = connection_.worker().loop.now();
-  if (chunk_.empty()) {
-    chunk_ = Buffer();
-    if (response_body_ != nullptr) connection_.want_pull(*this);
-  }
-  return Written::kDone;
 }
 
 void Stream::on_response_sent() {
@@ -308,14 +213,12 @@ void Stream::on_response_sent() {
 }
 
 void Stream::let_go_of_body() {
-  if (RequestBody* body = std::exchange(request_body_, nullptr)) body->detach();
+  if (IncomingBody* body = std::exchange(request_body_, nullptr)) body->part();
 }
 
 void Stream::finish_exchange() {
   if (exchange_ == nullptr) return;
-  ListNode<PullTag>::unlink();
-  if (http::BodySource* body = std::exchange(response_body_, nullptr)) body->cancel();
-  chunk_ = Buffer();
+  response_body_.stop();
   if (!response_sent_ && !exchange_->failed) {
     exchange_->error = client_left();
     exchange_->failed = true;
@@ -331,7 +234,7 @@ MonotonicTime Stream::deadline() const {
   MonotonicTime next = MonotonicTime::max();
   if (exchange_ == nullptr) return next;
   const http::HttpLimits& limits = connection_.limits();
-  if (!chunk_.empty()) next = progress_ + std::min<Duration>(limits.send_timeout, kStallTime);
+  if (response_body_.holding()) next = response_body_.progress() + std::min<Duration>(limits.send_timeout, kStallTime);
   if (request_body_ != nullptr && request_body_->waiting() && !exchange_->is_tunnel()) {
     next = std::min<MonotonicTime>(next, request_body_->waiting_since() + limits.body_timeout);
   }
@@ -339,7 +242,7 @@ MonotonicTime Stream::deadline() const {
 }
 
 void Stream::on_deadline() {
-  if (!chunk_.empty()) {
+  if (response_body_.holding()) {
     exchange_->error = {.code = Errc::kTimeout, .origin = Origin::kDownstream, .detail = "client does not read"};
     exchange_->failed = true;
     reset(NGHTTP2_ENHANCE_YOUR_CALM);

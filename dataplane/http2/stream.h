@@ -3,8 +3,7 @@
 //   HEADERS -> request fields -> Exchange -> handler ...
 //   handler -> head, body by pull -> data provider of nghttp2 (deferred while a pull is outstanding) -> DATA -> trailers
 //
-// One chunk of the response is held; the next is pulled when its last byte has been framed, so that a closed window
-// stops the source. The Exchange ends when END_STREAM was framed, the stream was reset, or the connection closed; the
+// The Exchange ends when END_STREAM was framed, the stream was reset, or the connection closed; the
 // Stream itself when nghttp2 has closed it. Both are destroyed after the turn.
 // Spec: RFC 9113 5, 8, RFC 8441.   Thread: worker.   Owner: ServerConnection (its list).
 #pragma once
@@ -16,20 +15,20 @@
 #include "dataplane/base/intrusive_list.h"
 #include "dataplane/base/pooled.h"
 #include "dataplane/http/exchange.h"
-#include "dataplane/http2/request_body.h"
+#include "dataplane/http2/incoming_body.h"
+#include "dataplane/http2/outgoing_body.h"
 #include "dataplane/http2/request_fields.h"
 
 namespace headgate::http2 {
 
 class ServerConnection;
-struct PullTag;
 
 class Stream final : public event::Disposable,
                      public Pooled<Stream>,
                      public ListNode<>,
-                     public ListNode<PullTag>,
                      private http::ExchangeTransport,
-                     private http::BodySink {
+                     private IncomingBodyOwner,
+                     private OutgoingBodyOwner {
  public:
   Stream(ServerConnection& connection, int32_t id);
   ~Stream() override;
@@ -47,26 +46,12 @@ class Stream final : public event::Disposable,
   void on_end_stream();
   void on_closed();
 
-  // -- and asks of the response
-  ssize_t read_data(size_t most, uint32_t* flags);
-  // Puts `size` bytes of the chunk behind the frame header.
-  enum class Written : uint8_t { kDone, kNoRoom, kGone };
-  Written write_data(const uint8_t* frame_header, size_t size);
+  // -- and of the response
   void on_response_sent();
-  // Asks the body for its next chunk.
-  void pull_body();
 
   // -- deadlines. The next moment at which something is overdue, or max.
   [[nodiscard]] MonotonicTime deadline() const;
   void on_deadline();
-
-  // -- for RequestBody
-  void consume(size_t bytes);
-  void count_received(size_t bytes) {
-    if (exchange_ != nullptr) exchange_->body_bytes_received += bytes;
-  }
-  // Sends 100 Continue if the client waits for it; returns the time now.
-  MonotonicTime wait_for_body();
 
  private:
   const ConnectionFacts& facts() const override;
@@ -76,12 +61,17 @@ class Stream final : public event::Disposable,
                                  http::BodySource& from_upstream) override;
   void abort(http::Exchange& exchange, const Error& error) override;
 
-  void on_chunk(Buffer chunk) override;
-  void on_end(const http::Trailers* trailers) override;
-  void on_error(const Error& error) override;
+  // The request.
+  void give_back(size_t bytes) override;
+  void on_body_delivered(size_t bytes) override;
+  MonotonicTime on_body_awaited() override;
+  void on_body_dropped() override {}
+  // The response.
+  void on_body_framed(size_t bytes) override;
+  void on_body_progress() override;
+  void on_body_failed(const Error& error) override;
 
   void submit_head(const http::ResponseHead& head, bool has_body, bool tunnel);
-  void wake_data();
   void finish_exchange();
   void let_go_of_body();
   void reset(uint32_t code);
@@ -89,20 +79,12 @@ class Stream final : public event::Disposable,
   ServerConnection& connection_;
   std::unique_ptr<http::Exchange> exchange_;
   RequestFields fields_;
-  RequestBody* request_body_ = nullptr;
-  http::BodySource* response_body_ = nullptr;
-  Buffer chunk_;                              // being framed
-  http::Trailers* response_trailers_ = nullptr;
-  MonotonicTime progress_{};                  // when the chunk came, or some of it last went out
-  uint64_t response_left_ = 0;                // has_length_: bytes still to come
+  IncomingBody* request_body_ = nullptr;
+  OutgoingBody response_body_;
   int32_t id_;
-  bool has_length_ = false;
   bool request_ended_ = false;
   bool response_begun_ = false;
-  bool response_ended_ = false;  // chunk_ is the last
   bool response_sent_ = false;   // END_STREAM has been framed
-  bool pulling_ = false;
-  bool deferred_ = false;        // the data provider waits for wake_data()
   bool reset_ = false;
   bool given_up_ = false;
   bool closed_ = false;

@@ -1,4 +1,4 @@
-#include "dataplane/http2/response_fields.h"
+#include "dataplane/http2/field_array.h"
 
 #include "dataplane/base/check.h"
 #include "dataplane/base/number.h"
@@ -32,17 +32,30 @@ uint8_t* bytes_of(std::string_view text) {
 
 }  // namespace
 
-void ResponseFields::start(size_t most) {
+void FieldArray::start(size_t most) {
   if (most > kFew) many_.resize(most);
 }
 
-void ResponseFields::add(std::string_view name, std::string_view value) {
+void FieldArray::add(std::string_view name, std::string_view value) {
   nghttp2_nv& into = many_.empty() ? few_[size_] : many_[size_];
   into = {bytes_of(name), bytes_of(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
   ++size_;
 }
 
-ResponseFields::ResponseFields(const http::ResponseHead& head, const Options& options) {
+void FieldArray::add_checked(const Field& field) {
+  if (!is_token(field.name) || !is_field_value(field.value)) [[unlikely]] {
+    HG_BUG("a field with a control character in it was about to be sent");
+    return;
+  }
+  add(field.name, trim(field.value));
+}
+
+void FieldArray::add_length(uint64_t length) {
+  const size_t size = static_cast<size_t>(write_decimal(length_.data(), length) - length_.data());
+  add("content-length", {length_.data(), size});
+}
+
+FieldArray::FieldArray(const http::ResponseHead& head, const ResponseOptions& options) {
   start(head.headers.size() + 3);
   const unsigned status = options.tunnel ? 200 : head.status >= 100 && head.status <= 999 ? head.status : 500;
   status_ = {static_cast<char>('0' + status / 100), static_cast<char>('0' + status / 10 % 10),
@@ -52,19 +65,30 @@ ResponseFields::ResponseFields(const http::ResponseHead& head, const Options& op
   for (const Field& field : head.headers.fields()) {
     if (ends_here(field.id)) continue;
     if (options.tunnel && equals_ignore_case(field.name, "sec-websocket-accept")) continue;
-    if (!is_token(field.name) || !is_field_value(field.value)) [[unlikely]] {
-      HG_BUG("a field with a control character in it was about to be sent");
-      continue;
-    }
-    add(field.name, trim(field.value));
+    add_checked(field);
   }
-  if (options.write_length && head.content_length) {
-    const size_t size = static_cast<size_t>(write_decimal(length_.data(), *head.content_length) - length_.data());
-    add("content-length", {length_.data(), size});
-  }
+  if (options.write_length && head.content_length) add_length(*head.content_length);
 }
 
-ResponseFields::ResponseFields(const http::Trailers& trailers) {
+FieldArray::FieldArray(const http::RequestHead& head) {
+  const bool tunnel = !head.protocol.empty();
+  start(head.headers.size() + 6);
+  add(":method", tunnel ? "CONNECT" : head.method_text);
+  add(":scheme", http::scheme_name(head.scheme));
+  if (!head.authority.empty()) add(":authority", head.authority);
+  add(":path", head.target);
+  if (tunnel) add(":protocol", head.protocol);
+  for (const Field& field : head.headers.fields()) {
+    // The authority has been said; a "te" that is still here says "trailers" (hop_by_hop.h).
+    if ((ends_here(field.id) && field.id != FieldId::kTe) || field.id == FieldId::kHost) continue;
+    // The handshake of RFC 6455 proves to the client what HTTP/2 shows by itself (RFC 8441 5).
+    if (tunnel && equals_ignore_case(field.name, "sec-websocket-key")) continue;
+    add_checked(field);
+  }
+  if (!tunnel && head.content_length) add_length(*head.content_length);
+}
+
+FieldArray::FieldArray(const http::Trailers& trailers) {
   start(trailers.size());
   for (const Field& field : trailers.fields()) {
     if (ends_here(field.id) || http::is_forbidden_trailer(field.id, field.name)) continue;

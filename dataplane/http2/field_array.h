@@ -1,6 +1,6 @@
-// response_fields.h -- ResponseHead and trailers -> the name/value array nghttp2 encodes.
+// field_array.h -- heads and trailers -> the name/value array nghttp2 encodes.
 //
-// Fields of the connection (RFC 9113 8.2.2) and framing are left out: an HTTP/1 upstream may have sent them. Names need
+// Fields of the connection (RFC 9113 8.2.2) and framing are left out: whoever speaks HTTP/1 may have sent them. Names need
 // not be lower case: nghttp2 folds the copy it makes.
 // Thread: worker.   Owner: on the stack of the call that submits.
 #pragma once
@@ -15,18 +15,20 @@
 
 namespace headgate::http2 {
 
-class ResponseFields {
+class FieldArray {
  public:
-  struct Options {
+  struct ResponseOptions {
     std::string_view date;       // added unless the head has one; empty: none
     bool write_length = true;    // Content-Length when the head knows it
     bool tunnel = false;         // answers extended CONNECT: 200, without the fields of a WebSocket handshake
   };
-  ResponseFields(const http::ResponseHead& head, const Options& options);
+  FieldArray(const http::ResponseHead& head, const ResponseOptions& options);
+  // A head with a `protocol` is an extended CONNECT (RFC 8441 4).
+  explicit FieldArray(const http::RequestHead& head);
   // The trailer section.
-  explicit ResponseFields(const http::Trailers& trailers);
-  ResponseFields(const ResponseFields&) = delete;
-  ResponseFields& operator=(const ResponseFields&) = delete;
+  explicit FieldArray(const http::Trailers& trailers);
+  FieldArray(const FieldArray&) = delete;
+  FieldArray& operator=(const FieldArray&) = delete;
 
   [[nodiscard]] const nghttp2_nv* data() const { return many_.empty() ? few_.data() : many_.data(); }
   [[nodiscard]] size_t size() const { return size_; }
@@ -36,6 +38,8 @@ class ResponseFields {
 
   void start(size_t most);
   void add(std::string_view name, std::string_view value);
+  void add_checked(const http::Field& field);
+  void add_length(uint64_t length);
 
   std::array<nghttp2_nv, kFew> few_;
   std::vector<nghttp2_nv> many_;  // instead, for heads larger than usual

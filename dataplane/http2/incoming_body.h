@@ -1,7 +1,7 @@
-// request_body.h -- the DATA frames of one stream as a pulled body, or as the client's bytes of a tunnel.
+// incoming_body.h -- the DATA frames of one stream as a pulled body, or as the other side's bytes of a tunnel.
 //
 // What arrives while nobody pulls waits here; the flow-control window bounds it, because a chunk's bytes are given back
-// to the window when the next one is asked for. When the stream is over first, the body is detached and pulls fail.
+// to the window when the next one is asked for. Stream and body may end in any order: either tells the other.
 // Thread: worker.   Owner: the Exchange's arena.
 #pragma once
 
@@ -14,27 +14,42 @@
 
 namespace headgate::http2 {
 
-class Stream;
-
-class RequestBody final : public http::BodySource {
+// The stream.
+class IncomingBodyOwner {
  public:
-  RequestBody(Stream& stream, std::optional<uint64_t> length, uint64_t limit, Arena& arena)
-      : stream_(&stream), length_(length), limit_(limit), trailers_(arena) {}
+  // The sender may send so much more.
+  virtual void give_back(size_t bytes) = 0;
+  virtual void on_body_delivered(size_t bytes) = 0;
+  // Somebody waits for bytes; returns the time now.
+  virtual MonotonicTime on_body_awaited() = 0;
+  // Nobody wants the rest, or the body is destroyed (then it has parted).
+  virtual void on_body_dropped() = 0;
+
+ protected:
+  ~IncomingBodyOwner() = default;
+};
+
+class IncomingBody final : public http::BodySource {
+ public:
+  // `limit`: bytes after which it fails; 0: none. `from`: who sends it.
+  IncomingBody(IncomingBodyOwner& stream, Origin from, std::optional<uint64_t> length, uint64_t limit, Arena& arena)
+      : stream_(&stream), from_(from), length_(length), limit_(limit), trailers_(arena) {}
+  ~IncomingBody() override;
 
   [[nodiscard]] std::optional<uint64_t> remaining() const override;
   [[nodiscard]] bool ended() const { return ended_; }
   [[nodiscard]] bool waiting() const { return pulled(); }
   [[nodiscard]] MonotonicTime waiting_since() const { return waiting_since_; }
   [[nodiscard]] http::Trailers& trailers() { return trailers_; }
-  // Bytes of the window that have not been given back.
-  [[nodiscard]] size_t held() const { return held_; }
 
   // `data` lies in `block`.
   void receive(const BlockRef& block, std::string_view data);
   // END_STREAM was read.
   void end();
+  // No more will come: told now if somebody waits, else at the next pull.
   void break_off(const Error& error);
-  void detach();
+  // The stream is over. What has come can still be pulled when it is the whole body, else the next pull fails.
+  void part();
 
  private:
   void on_pull() override;
@@ -42,13 +57,15 @@ class RequestBody final : public http::BodySource {
   void take(Buffer chunk);
   void queue(const BlockRef& block, std::string_view data);
   void give_back(size_t bytes);
+  void drop_waiting();
 
-  Stream* stream_;
+  IncomingBodyOwner* stream_;
+  Origin from_;
   std::optional<uint64_t> length_;
-  uint64_t limit_;  // 0: none
+  uint64_t limit_;
   uint64_t received_ = 0;
   uint64_t delivered_ = 0;
-  size_t held_ = 0;
+  size_t held_ = 0;   // bytes of the window that have not been given back
   size_t taken_ = 0;  // of the last chunk: given back with the next pull
   std::vector<Buffer> waiting_;
   size_t first_waiting_ = 0;

@@ -1,9 +1,7 @@
-#include "dataplane/http2/request_body.h"
+#include "dataplane/http2/incoming_body.h"
 
 #include <algorithm>
 #include <cstring>
-
-#include "dataplane/http2/stream.h"
 
 namespace headgate::http2 {
 
@@ -14,13 +12,19 @@ constexpr size_t kKeepSlice = 4096;
 
 }  // namespace
 
-std::optional<uint64_t> RequestBody::remaining() const {
+IncomingBody::~IncomingBody() {
+  IncomingBodyOwner* const stream = stream_;
+  part();
+  if (stream != nullptr) stream->on_body_dropped();
+}
+
+std::optional<uint64_t> IncomingBody::remaining() const {
   if (length_) return *length_ - std::min(*length_, delivered_);
   if (ended_ && received_ == delivered_) return 0;
   return std::nullopt;
 }
 
-void RequestBody::receive(const BlockRef& block, std::string_view data) {
+void IncomingBody::receive(const BlockRef& block, std::string_view data) {
   received_ += data.size();
   held_ += data.size();
   if (canceled_ || failed_ || stream_ == nullptr) {
@@ -29,7 +33,7 @@ void RequestBody::receive(const BlockRef& block, std::string_view data) {
   }
   if (limit_ != 0 && received_ > limit_) {
     give_back(data.size());
-    break_off({.code = Errc::kBodyTooLarge, .origin = Origin::kDownstream, .detail = "body over the limit"});
+    break_off({.code = Errc::kBodyTooLarge, .origin = from_, .detail = "body over the limit"});
     return;
   }
   if (pulled()) {
@@ -39,7 +43,7 @@ void RequestBody::receive(const BlockRef& block, std::string_view data) {
   }
 }
 
-void RequestBody::queue(const BlockRef& block, std::string_view data) {
+void IncomingBody::queue(const BlockRef& block, std::string_view data) {
   if (data.size() >= kKeepSlice) {
     small_.reset();
     waiting_.emplace_back(block, data.data(), data.size());
@@ -60,46 +64,20 @@ void RequestBody::queue(const BlockRef& block, std::string_view data) {
   }
 }
 
-void RequestBody::take(Buffer chunk) {
+void IncomingBody::take(Buffer chunk) {
   taken_ = chunk.size();
   delivered_ += chunk.size();
-  stream_->count_received(chunk.size());
+  if (stream_ != nullptr) stream_->on_body_delivered(chunk.size());
   deliver(std::move(chunk));
 }
 
-void RequestBody::give_back(size_t bytes) {
+void IncomingBody::give_back(size_t bytes) {
   if (bytes == 0) return;
   held_ -= bytes;
-  if (stream_ != nullptr) stream_->consume(bytes);
+  if (stream_ != nullptr) stream_->give_back(bytes);
 }
 
-void RequestBody::on_pull() {
-  give_back(std::exchange(taken_, 0));
-  if (failed_) {
-    fail(error_);
-  } else if (first_waiting_ < waiting_.size()) {
-    Buffer next = std::move(waiting_[first_waiting_++]);
-    if (first_waiting_ == waiting_.size()) {
-      waiting_.clear();
-      first_waiting_ = 0;
-      small_.reset();
-    }
-    if (stream_ == nullptr) {
-      fail({.code = Errc::kCanceled, .origin = Origin::kDownstream, .detail = "the exchange is over"});
-    } else {
-      take(std::move(next));
-    }
-  } else if (ended_) {
-    finish(trailers_.size() == 0 ? nullptr : &trailers_);
-  } else if (stream_ == nullptr) {
-    fail({.code = Errc::kCanceled, .origin = Origin::kDownstream, .detail = "the exchange is over"});
-  } else {
-    waiting_since_ = stream_->wait_for_body();
-  }
-}
-
-void RequestBody::on_cancel() {
-  canceled_ = true;
+void IncomingBody::drop_waiting() {
   waiting_.clear();
   first_waiting_ = 0;
   small_.reset();
@@ -107,22 +85,48 @@ void RequestBody::on_cancel() {
   give_back(held_);
 }
 
-void RequestBody::end() {
+void IncomingBody::on_pull() {
+  give_back(std::exchange(taken_, 0));
+  if (failed_) {
+    fail(error_);
+  } else if (stream_ == nullptr && !ended_) {
+    fail({.code = Errc::kCanceled, .origin = from_, .detail = "the exchange is over"});
+  } else if (first_waiting_ < waiting_.size()) {
+    Buffer next = std::move(waiting_[first_waiting_++]);
+    if (first_waiting_ == waiting_.size()) {
+      waiting_.clear();
+      first_waiting_ = 0;
+      small_.reset();
+    }
+    take(std::move(next));
+  } else if (ended_) {
+    finish(trailers_.size() == 0 ? nullptr : &trailers_);
+  } else {
+    waiting_since_ = stream_->on_body_awaited();
+  }
+}
+
+void IncomingBody::on_cancel() {
+  if (canceled_) return;
+  canceled_ = true;
+  drop_waiting();
+  if (stream_ != nullptr) stream_->on_body_dropped();
+}
+
+void IncomingBody::end() {
   ended_ = true;
   if (pulled()) finish(trailers_.size() == 0 ? nullptr : &trailers_);
 }
 
-void RequestBody::break_off(const Error& error) {
+void IncomingBody::break_off(const Error& error) {
   failed_ = true;
   error_ = error;
-  waiting_.clear();
-  first_waiting_ = 0;
-  taken_ = 0;
-  give_back(held_);
+  drop_waiting();
   fail(error);
 }
 
-void RequestBody::detach() {
+void IncomingBody::part() {
+  taken_ = 0;
   give_back(held_);
   stream_ = nullptr;
 }
