@@ -6,13 +6,9 @@ namespace headgate::http2 {
 
 namespace {
 
-constexpr size_t kMaxContinuations = 8;    // T5
-constexpr size_t kMaxQueuedAcks = 100;     // T7
-constexpr size_t kMaxSettings = 32;
-
 std::string_view text_of(const uint8_t* data, size_t size) { return {reinterpret_cast<const char*>(data), size}; }
 
-ServerConnection& connection_of(void* user) { return *static_cast<ServerConnection*>(user); }
+ServerConnection& connection_of(void* user) { return static_cast<ServerConnection&>(*static_cast<Session*>(user)); }
 
 }  // namespace
 
@@ -31,11 +27,6 @@ struct ServerConnection::Callbacks {
     const bool trailer = frame->headers.cat != NGHTTP2_HCAT_REQUEST;
     if (stream->on_field(text_of(name, name_size), text_of(value, value_size), trailer)) return 0;
     return connection.calm("a header block far over its limit");
-  }
-  // RFC 9113 8.2.1: a request with an invalid field is malformed; by default nghttp2 would drop the field.
-  static int on_invalid_header(nghttp2_session*, const nghttp2_frame*, const uint8_t*, size_t, const uint8_t*, size_t,
-                               uint8_t, void*) {
-    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
   static int on_frame_recv(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     return connection_of(user).on_frame_received(*frame);
@@ -57,31 +48,17 @@ struct ServerConnection::Callbacks {
   static int on_frame_send(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     return connection_of(user).on_frame_sent(*frame);
   }
-  static int send_data(nghttp2_session*, nghttp2_frame*, const uint8_t* header, size_t size,
-                       nghttp2_data_source* source, void* user) {
-    ServerConnection& connection = connection_of(user);
-    switch (static_cast<OutgoingBody*>(source->ptr)->write_data(header, size)) {
-      case OutgoingBody::Written::kDone: break;
-      case OutgoingBody::Written::kNoRoom: return NGHTTP2_ERR_WOULDBLOCK;
-      case OutgoingBody::Written::kGone: return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    }
-    connection.budget_.note_data_frame();
-    return 0;
-  }
 
   static const nghttp2_session_callbacks* table() {
     static const nghttp2_session_callbacks* const callbacks = [] {
-      nghttp2_session_callbacks* made = nullptr;
-      HG_CHECK(nghttp2_session_callbacks_new(&made) == 0);
+      nghttp2_session_callbacks* const made = make_callbacks();
       nghttp2_session_callbacks_set_on_begin_frame_callback(made, on_begin_frame);
       nghttp2_session_callbacks_set_on_begin_headers_callback(made, on_begin_headers);
       nghttp2_session_callbacks_set_on_header_callback(made, on_header);
-      nghttp2_session_callbacks_set_on_invalid_header_callback(made, on_invalid_header);
       nghttp2_session_callbacks_set_on_frame_recv_callback(made, on_frame_recv);
       nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, on_data_chunk);
       nghttp2_session_callbacks_set_on_stream_close_callback(made, on_stream_close);
       nghttp2_session_callbacks_set_on_frame_send_callback(made, on_frame_send);
-      nghttp2_session_callbacks_set_send_data_callback(made, send_data);
       return made;
     }();
     return callbacks;
@@ -89,13 +66,7 @@ struct ServerConnection::Callbacks {
 
   static const nghttp2_option* options() {
     static const nghttp2_option* const options = [] {
-      nghttp2_option* made = nullptr;
-      HG_CHECK(nghttp2_option_new(&made) == 0);
-      nghttp2_option_set_no_auto_window_update(made, 1);
-      nghttp2_option_set_no_closed_streams(made, 1);
-      nghttp2_option_set_max_outbound_ack(made, kMaxQueuedAcks);
-      nghttp2_option_set_max_settings(made, kMaxSettings);
-      nghttp2_option_set_max_continuations(made, kMaxContinuations);
+      nghttp2_option* const made = make_options();
       // AbuseBudget counts resets, with the right error code.
       nghttp2_option_set_stream_reset_rate_limit(made, 100000, 10000);
       return made;
@@ -106,7 +77,8 @@ struct ServerConnection::Callbacks {
 
 nghttp2_session* ServerConnection::make_session(ServerConnection& connection) {
   nghttp2_session* session = nullptr;
-  HG_CHECK(nghttp2_session_server_new2(&session, Callbacks::table(), &connection, Callbacks::options()) == 0);
+  HG_CHECK(nghttp2_session_server_new2(&session, Callbacks::table(), static_cast<Session*>(&connection),
+                                      Callbacks::options()) == 0);
   return session;
 }
 

@@ -136,7 +136,7 @@ int ServerConnection::on_frame_begins(const nghttp2_frame_hd& frame) {
       if ((frame.flags & NGHTTP2_FLAG_ACK) == 0) allowed = budget_.allow(AbuseBudget::Frame::kSettings, now);
       break;
     case NGHTTP2_PING:
-      if ((frame.flags & NGHTTP2_FLAG_ACK) == 0) allowed = budget_.allow(AbuseBudget::Frame::kPing, now);
+      if ((frame.flags & NGHTTP2_FLAG_ACK) == 0) allowed = budget_.allow_ping(now);
       break;
     case NGHTTP2_PRIORITY: allowed = budget_.allow(AbuseBudget::Frame::kPriority, now); break;
     case NGHTTP2_WINDOW_UPDATE: allowed = budget_.allow_window_update(); break;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "dataplane/base/check.h"
 #include "dataplane/base/log.h"
 
 namespace headgate::http2 {
@@ -14,6 +15,9 @@ constexpr size_t kTurnBudget = 256 * 1024;
 constexpr Duration kLingerTime = std::chrono::seconds(2);
 // Frames that wait to be written, beside those of open streams (T7).
 constexpr size_t kMaxQueuedFrames = 100;
+constexpr size_t kMaxContinuations = 8;  // T5
+constexpr size_t kMaxQueuedAcks = 100;   // T7
+constexpr size_t kMaxSettings = 32;
 
 }  // namespace
 
@@ -28,6 +32,44 @@ Session::Session(WorkerContext& worker, std::unique_ptr<net::ByteStream> stream,
       send_timeout_(send_timeout) {}
 
 Session::~Session() { nghttp2_session_del(session_); }
+
+// -- nghttp2 ----------------------------------------------------------------------------------------------------------
+
+nghttp2_session_callbacks* Session::make_callbacks() {
+  nghttp2_session_callbacks* made = nullptr;
+  HG_CHECK(nghttp2_session_callbacks_new(&made) == 0);
+  nghttp2_session_callbacks_set_on_invalid_header_callback(made, on_invalid_header);
+  nghttp2_session_callbacks_set_send_data_callback(made, send_data);
+  return made;
+}
+
+nghttp2_option* Session::make_options() {
+  nghttp2_option* made = nullptr;
+  HG_CHECK(nghttp2_option_new(&made) == 0);
+  nghttp2_option_set_no_auto_window_update(made, 1);
+  nghttp2_option_set_no_closed_streams(made, 1);
+  nghttp2_option_set_max_outbound_ack(made, kMaxQueuedAcks);
+  nghttp2_option_set_max_settings(made, kMaxSettings);
+  nghttp2_option_set_max_continuations(made, kMaxContinuations);
+  return made;
+}
+
+// RFC 9113 8.2.1: a message with an invalid field is malformed; by default nghttp2 would drop the field.
+int Session::on_invalid_header(nghttp2_session*, const nghttp2_frame*, const uint8_t*, size_t, const uint8_t*, size_t,
+                               uint8_t, void*) {
+  return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+int Session::send_data(nghttp2_session*, nghttp2_frame*, const uint8_t* header, size_t size,
+                       nghttp2_data_source* source, void* user) {
+  switch (static_cast<OutgoingBody*>(source->ptr)->write_data(header, size)) {
+    case OutgoingBody::Written::kDone: break;
+    case OutgoingBody::Written::kNoRoom: return NGHTTP2_ERR_WOULDBLOCK;
+    case OutgoingBody::Written::kGone: return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  }
+  static_cast<Session*>(user)->budget_.note_data_frame();
+  return 0;
+}
 
 // -- input ------------------------------------------------------------------------------------------------------------
 

@@ -56,6 +56,8 @@ class Session : public event::Disposable, private net::StreamObserver {
   void adopt(nghttp2_session* session) { session_ = session; }
   void watch() { stream_->watch(net::Interest::kBoth, *this); }
   [[nodiscard]] State state() const { return state_; }
+  // nghttp2 is on the stack: it may be told things, not asked to read or write.
+  [[nodiscard]] bool in_callback() const { return receiving_ || sending_; }
   [[nodiscard]] bool readable_hint() const { return stream_->readable_hint(); }
   // The block whose bytes nghttp2 is being given: bodies are slices of it.
   [[nodiscard]] const BlockRef& input() const { return input_; }
@@ -68,6 +70,9 @@ class Session : public event::Disposable, private net::StreamObserver {
   void fail(uint32_t code, const Error& why);
   void close(const Error& why);
 
+  // Callbacks and options that are the same for both roles; the caller adds its own and keeps them for ever.
+  static nghttp2_session_callbacks* make_callbacks();
+  static nghttp2_option* make_options();
   // Hands input to nghttp2.
   virtual ssize_t pass_on(std::string_view bytes);
   [[nodiscard]] virtual size_t streams_alive() const = 0;
@@ -85,6 +90,11 @@ class Session : public event::Disposable, private net::StreamObserver {
   AbuseBudget budget_;
 
  private:
+  static int on_invalid_header(nghttp2_session*, const nghttp2_frame*, const uint8_t*, size_t, const uint8_t*, size_t,
+                               uint8_t, void*);
+  static int send_data(nghttp2_session*, nghttp2_frame*, const uint8_t* header, size_t size,
+                       nghttp2_data_source* source, void* user);
+
   void on_stream_ready(bool readable, bool writable) override;
   void send_now() { send(); }
   void send();
