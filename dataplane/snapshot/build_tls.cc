@@ -120,6 +120,14 @@ std::shared_ptr<const tls::ClientSettings> Build::client_tls(const v1::UpstreamT
   settings->protocol.max_version = version_of(message.max_version(), tls::TlsVersion::kTls13);
   settings->protocol.ciphers = message.ciphers();
   settings->protocol.alpn.assign(message.alpn().begin(), message.alpn().end());
+  if (message.alpn().empty()) {
+    switch (upstream.protocol()) {
+      case v1::UPSTREAM_HTTP2:
+      case v1::UPSTREAM_GRPC: settings->protocol.alpn = {"h2"}; break;
+      case v1::UPSTREAM_AUTO: settings->protocol.alpn = {"h2", "http/1.1"}; break;
+      default: break;
+    }
+  }
   settings->alternative_names.assign(message.alternative_names().begin(), message.alternative_names().end());
   settings->send_sni = message.send_sni() != v1::TOGGLE_OFF;
   if (message.has_depth()) settings->depth = message.depth();

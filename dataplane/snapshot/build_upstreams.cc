@@ -202,11 +202,12 @@ void Build::build_upstreams() {
   }
   for (const v1::Upstream& message : set_.upstreams()) {
     const upstream::Protocol protocol = protocol_of(message.protocol());
-    if (protocol == upstream::Protocol::kHttp2 || protocol == upstream::Protocol::kGrpc ||
-        protocol == upstream::Protocol::kFastCgi) {
+    if (protocol == upstream::Protocol::kFastCgi) {
       error(check::Kind::kUpstream, message.name(), "protocol", "targets of this protocol are not built in yet");
     }
-    if (protocol == upstream::Protocol::kHttp1 && message.proxy_protocol() != v1::PROXY_PROTOCOL_VERSION_UNSPECIFIED) {
+    const bool http = protocol == upstream::Protocol::kHttp1 || protocol == upstream::Protocol::kAuto ||
+                      upstream::is_http2(protocol);
+    if (http && message.proxy_protocol() != v1::PROXY_PROTOCOL_VERSION_UNSPECIFIED) {
       error(check::Kind::kUpstream, message.name(), "proxy_protocol", "not built in yet towards HTTP targets");
     }
     const uint32_t slot = slot_of(message.name());

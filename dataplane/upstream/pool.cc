@@ -7,6 +7,13 @@
 #include "dataplane/upstream/client_tls.h"
 
 namespace headgate::upstream {
+namespace {
+
+bool chose_http2(const net::ByteStream& stream) {
+  return stream.facts().tls != nullptr && stream.facts().tls->alpn == "h2";
+}
+
+}  // namespace
 
 void PoolWaiter::stop_waiting() {
   if (place.pool != nullptr) place.pool->leave_queue(*this);
@@ -39,6 +46,11 @@ class Pool::Connecting final : public event::Disposable,
   }
   void on_connect_failed(const Error& error) override { pool_.on_connect_failed(*this, error); }
   void on_tls_connected(std::unique_ptr<net::ByteStream> stream) override {
+    if (is_http2(pool_.settings_->protocol) && !chose_http2(*stream)) {
+      pool_.worker_.loop.defer_delete(std::move(stream));
+      pool_.on_connect_failed(*this, {.code = Errc::kTls, .origin = Origin::kUpstream, .detail = "ALPN without h2"});
+      return;
+    }
     pool_.on_connected(*this, std::move(stream));
   }
   void on_tls_failed(const Error& error) override { pool_.on_connect_failed(*this, error); }
@@ -56,7 +68,11 @@ Pool::Pool(WorkerContext& worker, std::shared_ptr<const UpstreamSettings> settin
       settings_(std::move(settings)),
       tls_(std::move(tls)),
       circuit_(std::move(circuit)),
-      endpoint_(endpoint) {
+      endpoint_(endpoint),
+      speaks_(is_http2(settings_->protocol)                                 ? Speaks::kHttp2
+              : settings_->protocol == Protocol::kAuto && tls_ != nullptr ? Speaks::kUnknown
+                                                                          : Speaks::kHttp1),
+      shared_(worker, settings_->connection, limits_, *this) {
   circuit_->join(*this);
   limits_.header_bytes = 64 * 1024;
   limits_.header_fields = 256;
@@ -77,6 +93,9 @@ Pool::~Pool() {
 }
 
 Result<http::ClientStream*> Pool::acquire(PoolWaiter& waiter, Duration connect_timeout) {
+  if (shares()) {
+    if (http::ClientStream* stream = shared_.open_stream()) return stream;
+  }
   while (http1::ClientConnection* connection = idle_.front()) {
     if (!connection->reusable()) {
       connection->close();
@@ -113,10 +132,24 @@ PoolWaiter* Pool::take_waiter() {
   return waiter;
 }
 
-// Each one has a connection on its way, unless the circuit does not allow it now.
+// So many attempts should be under way for those who wait.
+size_t Pool::attempts_wanted() {
+  switch (speaks_) {
+    case Speaks::kHttp1: return waiting_count_;
+    case Speaks::kUnknown: return std::min<size_t>(waiting_count_, 1);
+    case Speaks::kHttp2: break;
+  }
+  const size_t wanted = (waiting_count_ + SharedConnections::kStreamsHoped - 1) / SharedConnections::kStreamsHoped;
+  return wanted - std::min(wanted, shared_.unsettled());
+}
+
+// Each one has a connection on its way, or its share of one, unless the circuit does not allow it now.
 void Pool::connect_for_waiters() {
-  while (connecting_count_ < waiting_count_) {
-    if (!circuit_->take(*this, *endpoint_.cell)) {
+  // Nobody else would look after those who wait for streams.
+  if (shares() && waiting_count_ > 0) circuit_->starve(*this);
+  while (connecting_count_ < attempts_wanted()) {
+    const bool enough = shares() && shared_.usable() + connecting_count_ >= SharedConnections::kMost;
+    if (enough || !circuit_->take(*this, *endpoint_.cell)) {
       circuit_->starve(*this);
       return;
     }
@@ -135,7 +168,8 @@ void Pool::on_room() {
 // One whose connection is on its way is left to that: whoever waits at the front gets the first answer.
 void Pool::expire_waiters() {
   const MonotonicTime now = worker_.loop.now();
-  while (waiting_count_ > connecting_count_ && now - waiting_.front()->place.since >= waiting_.front()->place.timeout) {
+  const size_t covered = connecting_count_ * (shares() ? SharedConnections::kStreamsHoped : 1);
+  while (waiting_count_ > covered && now - waiting_.front()->place.since >= waiting_.front()->place.timeout) {
     worker_.counters.add(Counter::kUpstreamRefusedConnections);
     take_waiter()->on_no_connection(
         {.code = Errc::kOverloaded, .origin = Origin::kUpstream, .detail = "no room for another connection"});
@@ -148,7 +182,7 @@ MonotonicTime Pool::waiting_since() {
 
 bool Pool::close_idle() {
   http1::ClientConnection* connection = idle_.back();
-  if (connection == nullptr) return false;
+  if (connection == nullptr) return shared_.close_idle();
   connection->close();
   return true;
 }
@@ -168,25 +202,55 @@ void Pool::on_connected(Connecting& connecting, std::unique_ptr<net::ByteStream>
     return;
   }
   worker_.counters.add(Counter::kUpstreamConnectionsActive);
+  if (settings_->protocol == Protocol::kAuto && tls_ != nullptr) {
+    speaks_ = chose_http2(*stream) ? Speaks::kHttp2 : Speaks::kHttp1;
+  }
+  if (shares()) {
+    shared_.add(std::move(stream));
+    serve_waiters();
+    if (retired_) shared_.retire();
+    connect_for_waiters();
+    return;
+  }
   auto* connection = new http1::ClientConnection(worker_, std::move(stream), limits_, *this);
   ++open_;
   idle_.push_front(*connection);
   ++idle_count_;
   connection->rest(rest_time(*connection));
   serve_waiters();
+  if (settings_->protocol == Protocol::kAuto) connect_for_waiters();  // some had hoped to share it
 }
 
 void Pool::on_connect_failed(Connecting& connecting, const Error& error) {
   worker_.counters.add(Counter::kUpstreamConnectErrors);
   end(connecting);
   circuit_->give_back(*endpoint_.cell);
-  // One attempt stands for one waiter: the oldest learns of it, the others still have theirs.
-  if (PoolWaiter* waiter = take_waiter()) waiter->on_no_connection(error);
+  // One attempt stands for one waiter, or for those who were to share it: the oldest learn of it, the others still have
+  // theirs. Whoever joins the queue meanwhile has tried nothing yet.
+  size_t told = 1;
+  if (speaks_ != Speaks::kHttp1) told = (waiting_count_ + connecting_count_) / (connecting_count_ + 1);
+  while (told-- > 0 && !waiting_.empty()) take_waiter()->on_no_connection(error);
+}
+
+void Pool::on_shared_room() {
+  serve_waiters();
+  connect_for_waiters();
+}
+
+void Pool::on_shared_closed() {
+  circuit_->give_back(*endpoint_.cell);
+  worker_.counters.subtract(Counter::kUpstreamConnectionsActive);
+  if (!closing_) connect_for_waiters();
 }
 
 void Pool::serve_waiters() {
   if (serving_) return;
   serving_ = true;
+  while (shares() && !waiting_.empty()) {
+    http::ClientStream* stream = shared_.open_stream();
+    if (stream == nullptr) break;
+    take_waiter()->on_connection(*stream);
+  }
   while (!waiting_.empty() && !idle_.empty()) {
     http1::ClientConnection* connection = idle_.front();
     if (!connection->reusable()) {
@@ -239,6 +303,7 @@ void Pool::on_connection_closed(http1::ClientConnection& connection) {
 
 void Pool::retire() {
   retired_ = true;
+  shared_.retire();
   while (http1::ClientConnection* connection = idle_.front()) connection->close();
 }
 

@@ -3,7 +3,9 @@
 // acquire() takes the most recently used idle connection (it is the least likely to have died, and its memory is warm).
 // When there is none a new connection is opened and the request waits; whichever comes first, a connection that became
 // idle or the new one, serves the first waiter. Where the circuit allows no new connection (circuit.h), waiters stay
-// until there is one for them, at most as long as connecting may take.
+// until there is one for them, at most as long as connecting may take. Over HTTP/2 requests share connections
+// (shared_connections.h), and a new one is opened when those there are, or are on their way, have no room for all who
+// wait.
 // Thread: worker.   Owner: PoolSet. Lives until its last connection is gone, also after its Endpoint left (retire()).
 #pragma once
 
@@ -16,6 +18,7 @@
 #include "dataplane/net/connector.h"
 #include "dataplane/tls/context.h"
 #include "dataplane/upstream/circuit.h"
+#include "dataplane/upstream/shared_connections.h"
 #include "dataplane/upstream/upstream.h"
 
 namespace headgate::upstream {
@@ -43,7 +46,7 @@ class PoolWaiter : public ListNode<> {
   ~PoolWaiter() { stop_waiting(); }
 };
 
-class Pool final : private http1::ClientConnectionOwner, private CircuitMember {
+class Pool final : private http1::ClientConnectionOwner, private SharedConnectionsOwner, private CircuitMember {
  public:
   // `tls`: of the Upstream on this worker; null when it is plain.
   Pool(WorkerContext& worker, std::shared_ptr<const UpstreamSettings> settings, const Endpoint& endpoint,
@@ -61,26 +64,34 @@ class Pool final : private http1::ClientConnectionOwner, private CircuitMember {
   // The Endpoint left the Upstream or its settings changed: idle connections close, busy ones close when done.
   void retire();
   [[nodiscard]] bool retired() const { return retired_; }
-  [[nodiscard]] bool empty() const { return open_ == 0 && connecting_.empty() && waiting_.empty(); }
+  [[nodiscard]] bool empty() const { return open_ == 0 && shared_.open() == 0 && connecting_.empty() && waiting_.empty(); }
   [[nodiscard]] size_t idle() const { return idle_count_; }
   // Could acquire() serve a request without waiting for another one to end? As far as the endpoint's own limit goes.
-  [[nodiscard]] bool has_room() const {
+  [[nodiscard]] bool has_room() {
     const uint32_t limit = settings_->circuit.connections_per_endpoint;
-    return idle_count_ > 0 || limit == 0 || cell().connections.value() < limit;
+    return idle_count_ > 0 || limit == 0 || (shares() && shared_.has_room()) || cell().connections.value() < limit;
   }
 
  private:
   class Connecting;
+  // What the endpoint is spoken to; kUnknown: the first TLS handshake will tell (Protocol::kAuto).
+  enum class Speaks : uint8_t { kUnknown, kHttp1, kHttp2 };
 
   // CircuitMember
   bool close_idle() override;
   void on_room() override;
   [[nodiscard]] MonotonicTime waiting_since() override;
 
+  // SharedConnectionsOwner
+  void on_shared_room() override;
+  void on_shared_closed() override;
+
   // http1::ClientConnectionOwner
   void on_connection_idle(http1::ClientConnection& connection) override;
   void on_connection_closed(http1::ClientConnection& connection) override;
 
+  [[nodiscard]] bool shares() const { return speaks_ == Speaks::kHttp2; }
+  [[nodiscard]] size_t attempts_wanted();
   void connect_for_waiters();
   void expire_waiters();
   PoolWaiter* take_waiter();
@@ -96,6 +107,8 @@ class Pool final : private http1::ClientConnectionOwner, private CircuitMember {
   std::shared_ptr<Circuit> circuit_;
   Endpoint endpoint_;
   http::HttpLimits limits_;  // of responses
+  Speaks speaks_;
+  SharedConnections shared_;
   IntrusiveList<http1::ClientConnection> idle_;  // most recently used first
   IntrusiveList<http1::ClientConnection> busy_;
   IntrusiveList<Connecting> connecting_;

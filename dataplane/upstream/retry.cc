@@ -5,9 +5,10 @@
 namespace headgate::upstream {
 namespace {
 
-// A kept-alive connection that the endpoint closed as we wrote to it.
+// A kept-alive connection that the endpoint closed as we wrote to it, or was closing (GOAWAY).
 bool is_stale_connection(const RetryQuestion& question) {
-  return question.kind == FailureKind::kReset && question.connection_reused;
+  return (question.kind == FailureKind::kReset || question.kind == FailureKind::kRefusedStream) &&
+         question.connection_reused;
 }
 
 bool is_covered(const RetryQuestion& question) {

@@ -35,6 +35,8 @@ enum class Protocol : uint8_t {
   kFastCgi,
 };
 
+constexpr bool is_http2(Protocol protocol) { return protocol == Protocol::kHttp2 || protocol == Protocol::kGrpc; }
+
 enum class BalancePolicy : uint8_t {
   kRoundRobin,    // smooth weighted
   kRandom,        // weighted
