@@ -58,6 +58,8 @@ class ClientConnection final : public Pooled<ClientConnection>, public ListNode<
   // Will never have room again.
   [[nodiscard]] bool leaving() const { return leaving_ || state() != State::kOpen; }
   [[nodiscard]] size_t streams() const { return open_; }
+  // SETTINGS have come: its limits are known.
+  [[nodiscard]] bool settled() const { return settings_seen_; }
   // Takes no more requests; closes with its last.
   void drain();
 

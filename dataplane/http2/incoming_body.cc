@@ -8,7 +8,8 @@ namespace headgate::http2 {
 namespace {
 
 // A slice of an input block keeps the whole block: smaller pieces are copied together.
-constexpr size_t kKeepSlice = 4096;
+constexpr size_t kKeepSlice = 2048;
+static_assert(kKeepSlice <= Block::kSmall, "what is gathered fits into an empty block");
 
 }  // namespace
 

@@ -87,6 +87,7 @@ Pool::~Pool() {
     const std::unique_ptr<Connecting> withdrawn(connecting);  // at once: it must not call us back
     circuit_->give_back(*endpoint_.cell);
   }
+  shared_.close_now();
   // close() reports to us and unlinks.
   while (http1::ClientConnection* connection = idle_.front()) connection->close();
   while (http1::ClientConnection* connection = busy_.front()) connection->close();
@@ -233,6 +234,7 @@ void Pool::on_connect_failed(Connecting& connecting, const Error& error) {
 }
 
 void Pool::on_shared_room() {
+  if (closing_) return;
   serve_waiters();
   connect_for_waiters();
 }

@@ -4,9 +4,8 @@
 
 namespace headgate::upstream {
 
-SharedConnections::~SharedConnections() {
-  closing_ = true;
-  // close_now() reports to us and unlinks.
+void SharedConnections::close_now() {
+  // Each reports to us and unlinks.
   while (http2::ClientConnection* connection = connections_.front()) connection->close_now();
   while (http2::ClientConnection* connection = leaving_.front()) connection->close_now();
 }
@@ -58,6 +57,12 @@ size_t SharedConnections::usable() {
   return count;
 }
 
+size_t SharedConnections::unsettled() {
+  size_t count = 0;
+  connections_.for_each([&](http2::ClientConnection& connection) { count += connection.settled() ? 0 : 1; });
+  return count;
+}
+
 size_t SharedConnections::idle() {
   size_t count = 0;
   connections_.for_each([&](http2::ClientConnection& connection) { count += connection.streams() == 0 ? 1 : 0; });
@@ -75,7 +80,7 @@ bool SharedConnections::close_idle() {
 }
 
 void SharedConnections::on_room(http2::ClientConnection&) {
-  if (!closing_) owner_.on_shared_room();
+  owner_.on_shared_room();
 }
 
 void SharedConnections::on_connection_closed(http2::ClientConnection& connection) {

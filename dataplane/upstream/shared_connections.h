@@ -35,19 +35,23 @@ class SharedConnections final : private http2::ClientConnectionOwner {
   SharedConnections(WorkerContext& worker, const ConnectionSettings& settings, const http::HttpLimits& limits,
                     SharedConnectionsOwner& owner)
       : worker_(worker), settings_(settings), limits_(limits), owner_(owner) {}
-  ~SharedConnections();
+  ~SharedConnections() { close_now(); }
   SharedConnections(const SharedConnections&) = delete;
   SharedConnections& operator=(const SharedConnections&) = delete;
 
   void add(std::unique_ptr<net::ByteStream> stream);
   // For one request, to be sent at once; null: no connection has room.
   http::ClientStream* open_stream();
+  // Closes all, whatever is under way.
+  void close_now();
   // No new requests; each connection closes with its last.
   void retire();
   // Could open_stream() work?
   [[nodiscard]] bool has_room();
   // Connections that still take requests, full or not.
   [[nodiscard]] size_t usable();
+  // Of these, those whose limits are not known yet: they may take many.
+  [[nodiscard]] size_t unsettled();
   // All, those that are leaving included.
   [[nodiscard]] size_t open() const { return open_; }
   // Without a request.
@@ -67,7 +71,6 @@ class SharedConnections final : private http2::ClientConnectionOwner {
   IntrusiveList<http2::ClientConnection> connections_;  // oldest first
   IntrusiveList<http2::ClientConnection> leaving_;
   size_t open_ = 0;
-  bool closing_ = false;
 };
 
 }  // namespace headgate::upstream
