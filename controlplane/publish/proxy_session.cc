@@ -33,34 +33,26 @@ bool ProxySession::on_ack(control::v1::Ack ack) {
   if (ack.rejects_size() > kMaxRejects) return violated("too many rejects");
   *facts_.mutable_rejects() = std::move(*ack.mutable_rejects());
   facts_.set_digest(ack.digest());
-  // Listeners and certificates that it no longer has will never be reported again.
+  // Listeners that it no longer has will never be reported again.
   auto& listeners = *facts_.mutable_listeners();
   listeners.erase(std::remove_if(listeners.begin(), listeners.end(),
                                  [&](const auto& one) { return !sent_->has(control::v1::KIND_LISTENER, one.name()); }),
                   listeners.end());
-  auto& certificates = *facts_.mutable_certificates();
-  certificates.erase(
-      std::remove_if(certificates.begin(), certificates.end(),
-                     [&](const auto& one) { return !sent_->has(control::v1::KIND_TLS_SECRET, one.name()); }),
-      certificates.end());
   state_ = State::kIdle;
   return true;
 }
 
 bool ProxySession::on_report(const control::v1::Report& report) {
   if (state_ == State::kNew) return violated("a Report before Hello");
-  const auto merge = [](auto& all, const auto& changed) {
-    for (const auto& one : changed) {
-      const auto known = std::find_if(all.begin(), all.end(), [&](const auto& other) { return other.name() == one.name(); });
-      if (known != all.end()) {
-        *known = one;
-      } else if (all.size() < kMaxListeners) {
-        *all.Add() = one;
-      }
+  auto& all = *facts_.mutable_listeners();
+  for (const control::v1::ListenerState& one : report.listeners()) {
+    const auto known = std::find_if(all.begin(), all.end(), [&](const auto& other) { return other.name() == one.name(); });
+    if (known != all.end()) {
+      *known = one;
+    } else if (all.size() < kMaxListeners) {
+      *all.Add() = one;
     }
-  };
-  merge(*facts_.mutable_listeners(), report.listeners());
-  merge(*facts_.mutable_certificates(), report.certificates());
+  }
   if (report.lifecycle() != control::v1::LIFECYCLE_UNSPECIFIED) facts_.set_lifecycle(report.lifecycle());
   return true;
 }

@@ -14,7 +14,8 @@ constexpr uint32_t kMaxDrainSeconds = 86'400;
 
 enum class Flag : uint8_t {
   kTo, kRoot, kCert, kKey, kBacklog, kConfig, kWorkers, kAdmin, kUser, kNoParent, kLogLevel, kDrainSeconds,
-  kResources, kHelp, kVersion
+  kResources, kHelp, kVersion, kControl, kControlCa, kControlToken, kControlCert, kControlKey, kControlInsecure,
+  kControlConfig, kNodeId, kStateDir, kPersistSecrets
 };
 
 struct FlagRow {
@@ -40,6 +41,16 @@ constexpr std::array kFlags = {
     FlagRow{"help", Flag::kHelp, false},
     FlagRow{"h", Flag::kHelp, false},
     FlagRow{"version", Flag::kVersion, false},
+    FlagRow{"control", Flag::kControl, true},
+    FlagRow{"control-ca", Flag::kControlCa, true},
+    FlagRow{"control-token-file", Flag::kControlToken, true},
+    FlagRow{"control-cert", Flag::kControlCert, true},
+    FlagRow{"control-key", Flag::kControlKey, true},
+    FlagRow{"control-insecure", Flag::kControlInsecure, false},
+    FlagRow{"control-config", Flag::kControlConfig, true},
+    FlagRow{"node-id", Flag::kNodeId, true},
+    FlagRow{"state-dir", Flag::kStateDir, true},
+    FlagRow{"persist-secrets", Flag::kPersistSecrets, false},
 };
 
 struct CommandRow {
@@ -187,6 +198,8 @@ class Parser {
   void set_switch(Flag flag) {
     if (flag == Flag::kNoParent) options().no_parent = true;
     if (flag == Flag::kResources) options().resources = true;
+    if (flag == Flag::kControlInsecure) options().control.insecure = true;
+    if (flag == Flag::kPersistSecrets) options().control.persist_secrets = true;
     if (flag == Flag::kHelp) help_ = true;
     if (flag == Flag::kVersion) version_ = true;
   }
@@ -205,6 +218,14 @@ class Parser {
       case Flag::kConfig: set_once(options().config, name, value); break;
       case Flag::kAdmin: set_once(options().admin, name, value); break;
       case Flag::kUser: set_once(options().user, name, value); break;
+      case Flag::kControl: set_once(options().control.target, name, value); break;
+      case Flag::kControlCa: set_once(options().control.ca, name, value); break;
+      case Flag::kControlToken: set_once(options().control.token_file, name, value); break;
+      case Flag::kControlCert: set_once(options().control.cert, name, value); break;
+      case Flag::kControlKey: set_once(options().control.key, name, value); break;
+      case Flag::kControlConfig: set_once(options().control.set, name, value); break;
+      case Flag::kNodeId: set_once(options().control.node_id, name, value); break;
+      case Flag::kStateDir: set_once(options().control.state_dir, name, value); break;
       case Flag::kBacklog: {
         options().backlog = parse_decimal<uint32_t>(value);
         const bool good = options().backlog && *options().backlog >= 1 && *options().backlog <= 1'000'000;
@@ -232,6 +253,8 @@ class Parser {
       }
       case Flag::kNoParent:
       case Flag::kResources:
+      case Flag::kControlInsecure:
+      case Flag::kPersistSecrets:
       case Flag::kHelp:
       case Flag::kVersion: break;  // set_switch
     }
@@ -249,7 +272,8 @@ class Parser {
     }
     if (all.cert.empty() != all.key.empty()) fail("-cert needs -key, and -key needs -cert");
     const bool serving_flags = !all.listen.empty() || !all.targets.empty() || !all.root.empty() || !all.cert.empty() ||
-                               all.backlog || all.workers || !all.user.empty() || all.no_parent || all.drain_seconds;
+                               all.backlog || all.workers || !all.user.empty() || all.no_parent || all.drain_seconds ||
+                               !all.control.target.empty();
     if (all.command != Command::kServe) {
       if (serving_flags) fail("flags and URIs of the server have no place beside a command");
       return;
@@ -259,6 +283,29 @@ class Parser {
       fail("-to, -root, -cert and -key need a URI to listen on, like http://:8080");
     }
     if (!all.root.empty() && !all.targets.empty()) fail("give -root or -to, not both");
+    check_control();
+  }
+
+  void check_control() {
+    const ControlOptions& control = options().control;
+    const bool credentials = !control.token_file.empty() || !control.cert.empty();
+    if (control.target.empty()) {
+      const bool flags = credentials || !control.ca.empty() || !control.key.empty() || control.insecure ||
+                         !control.node_id.empty() || !control.set.empty() || !control.state_dir.empty() ||
+                         control.persist_secrets;
+      if (flags) fail("-control-..., -node-id, -state-dir and -persist-secrets need -control HOST:PORT");
+      return;
+    }
+    if (control.cert.empty() != control.key.empty()) fail("-control-cert needs -control-key, and the other way round");
+    if (!control.token_file.empty() && !control.cert.empty()) fail("give -control-token-file or -control-cert, not both");
+    if (control.insecure && (credentials || !control.ca.empty())) {
+      fail("-control-insecure is plaintext: it takes no authority, token or certificate");
+    }
+    if (!control.insecure && !credentials) {
+      fail("-control needs -control-token-file, or -control-cert and -control-key, or -control-insecure");
+    }
+    if (control.persist_secrets && control.state_dir.empty()) fail("-persist-secrets needs -state-dir");
+    if (!options().listen.empty()) fail("-control takes a file (-config) beside it, not URIs");
   }
 
   std::vector<std::string_view> words_;
@@ -275,7 +322,12 @@ class Parser {
 Environment options_environment() {
   return {.workers = std::getenv("HEADGATE_WORKERS"),
           .log_level = std::getenv("HEADGATE_LOG_LEVEL"),
-          .config = std::getenv("HEADGATE_CONFIG")};
+          .config = std::getenv("HEADGATE_CONFIG"),
+          .pod = std::getenv("POD_NAME"),
+          .pod_namespace = std::getenv("POD_NAMESPACE"),
+          .pod_uid = std::getenv("POD_UID"),
+          .service_account = std::getenv("POD_SERVICE_ACCOUNT"),
+          .node_name = std::getenv("NODE_NAME")};
 }
 
 ParsedOptions parse_options(std::span<const char* const> words, const Environment& environment) {
@@ -304,12 +356,23 @@ ParsedOptions parse_options(std::span<const char* const> words, const Environmen
   if (options.config.empty() && options.listen.empty() && is_set(environment.config)) {
     options.config = environment.config;
   }
+  if (!options.control.target.empty()) {
+    ControlOptions& control = options.control;
+    const auto take = [&](std::string& into, const char* value) {
+      if (is_set(value)) into = value;
+    };
+    take(control.pod, environment.pod);
+    take(control.pod_namespace, environment.pod_namespace);
+    take(control.pod_uid, environment.pod_uid);
+    take(control.service_account, environment.service_account);
+    take(control.node_name, environment.node_name);
+  }
   return parsed;
 }
 
 std::string config_path(const Options& options) {
   if (!options.config.empty()) return options.config;
-  return options.listen.empty() ? "config.json" : "";
+  return options.listen.empty() && options.control.target.empty() ? "config.json" : "";
 }
 
 std::string version_text() { return "headgate " HEADGATE_VERSION "\n"; }
@@ -320,6 +383,7 @@ std::string help_text() {
 Usage:
   headgate [-config FILE]                serve what the file says (./config.json when nothing is given)
   headgate URI... [flags]                serve without a file
+  headgate -control HOST:PORT ...        serve what a controller sends, besides a file if there is one
   headgate check FILE                    is the file right? prints every problem as FILE:LINE:COLUMN
   headgate print [--resources] FILE      the file in canonical form, defaults filled in
   headgate status|reload|drain|reopen|upgrade [-admin ADDRESS]
@@ -342,6 +406,19 @@ Process:
   -log-level LEVEL   trace debug info warn error off (info); also HEADGATE_LOG_LEVEL
   -drain-seconds N   how long requests in flight may take after TERM, whatever the file says
   -no-parent         no parent process that keeps sockets, restarts and upgrades
+
+Controller:
+  -control HOST:PORT       where it is; its certificate must be for HOST
+  -control-ca FILE         authorities it is verified with (those of the system)
+  -control-token-file FILE token of a ServiceAccount; a certificate is asked for with it, and renewed
+  -control-cert FILE, -control-key FILE
+                           a certificate of our own instead, for proxies outside a cluster
+  -control-insecure        plaintext, for a controller on a loopback address
+  -control-config NAME     the set of resources to ask for (the one that fits this node)
+  -node-id NAME            what the controller calls us (NAMESPACE/POD/UID from POD_NAMESPACE, POD_NAME, POD_UID;
+                           else the name of the host)
+  -state-dir DIR           keeps there what served last, for a start without the controller
+  -persist-secrets         with the private keys; DIR should be in memory then
 
   -help, -version
 

@@ -19,6 +19,26 @@ enum class Command : uint8_t {
   kServe, kCheck, kPrint, kReload, kStatus, kHealthCheck, kDrain, kReopen, kUpgrade, kHelp, kVersion
 };
 
+// Where a controller is, who we are to it, and what is kept of it.
+struct ControlOptions {
+  std::string target;      // -control HOST:PORT; empty: no controller
+  std::string ca;          // -control-ca
+  std::string token_file;  // -control-token-file
+  std::string cert;        // -control-cert
+  std::string key;         // -control-key
+  bool insecure = false;   // -control-insecure
+  std::string node_id;     // -node-id; empty: made of the pod, or of the host's name
+  std::string set;         // -control-config: name of the set of resources; empty: the controller decides
+  std::string state_dir;   // -state-dir
+  bool persist_secrets = false;  // -persist-secrets
+  // Of the pod; empty outside of one.
+  std::string pod;
+  std::string pod_namespace;
+  std::string pod_uid;
+  std::string service_account;
+  std::string node_name;
+};
+
 struct Options {
   Command command = Command::kServe;
   std::vector<std::string> listen;   // URIs as given
@@ -36,6 +56,7 @@ struct Options {
   bool no_parent = false;
   std::optional<LogLevel> log_level;
   std::optional<uint32_t> drain_seconds;  // instead of the timeouts.drain of every listener
+  ControlOptions control;
 };
 
 struct ParsedOptions {
@@ -48,13 +69,20 @@ struct Environment {
   const char* workers = nullptr;    // HEADGATE_WORKERS
   const char* log_level = nullptr;  // HEADGATE_LOG_LEVEL
   const char* config = nullptr;     // HEADGATE_CONFIG
+  // The downward API of Kubernetes, only looked at with -control.
+  const char* pod = nullptr;              // POD_NAME
+  const char* pod_namespace = nullptr;    // POD_NAMESPACE
+  const char* pod_uid = nullptr;          // POD_UID
+  const char* service_account = nullptr;  // POD_SERVICE_ACCOUNT
+  const char* node_name = nullptr;        // NODE_NAME
 };
 Environment options_environment();
 
 // `words` without the program's name.
 ParsedOptions parse_options(std::span<const char* const> words, const Environment& environment);
 
-// The file to serve: -config, or ./config.json when neither a file nor a URI is given; empty: the command line says it all.
+// The file to serve: -config, or ./config.json when neither a file, a URI nor a controller is given; empty: the command
+// line says it all.
 std::string config_path(const Options& options);
 std::string help_text();
 std::string version_text();

@@ -40,6 +40,7 @@ void Publisher::publish(const config::v1::ResourceSet& resources, Done done) {
     auto sockets = open(*listener, failure);
     if (!sockets) {
       outcome_.failures.push_back(failure);
+      outcome_.unbound.push_back(listener->name);
       continue;
     }
     opened.push_back(std::move(*sockets));
@@ -101,6 +102,7 @@ void Publisher::finish() {
     }
   }
   builder_.retain(*current_);
+  outcome_.in_force = true;
   outcome_.ok = outcome_.failures.empty();
   std::exchange(done_, nullptr)(outcome_);
 }

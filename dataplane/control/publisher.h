@@ -19,8 +19,10 @@ namespace headgate::control {
 
 struct PublishOutcome {
   bool ok = false;
+  bool in_force = false;  // the workers use it, also when some failed to open a listener (then !ok)
   std::vector<check::Problem> problems;  // of the build, warnings too
   std::vector<std::string> failures;     // sockets, workers: "web: bind: Address already in use"
+  std::vector<std::string> unbound;      // names of the listeners behind `failures`, in their order; only when !in_force
 };
 
 class Publisher {

@@ -5,7 +5,10 @@
 #include <ctime>
 
 #include "dataplane/base/log.h"
+#include "dataplane/control/control_node.h"
+#include "dataplane/control/last_good.h"
 #include "dataplane/control/parent.h"
+#include "proto/check/normalize.h"
 #include "proto/json/print.h"
 
 namespace headgate::control {
@@ -72,16 +75,49 @@ int Supervisor::run() {
 
 // After a crash the file may be what caused it, or may be broken by now: then the text that served before is used.
 json::ConfigFile Supervisor::load_first(bool& from_last_good) {
-  json::ConfigFile file = loader_.load();
   from_last_good = false;
+  if (!has_file()) {
+    json::ConfigFile none;
+    none.document = std::make_unique<json::Document>();
+    check::normalize(none.resources);
+    return none;
+  }
+  json::ConfigFile file = loader_.load();
   const StartReason& reason = broker_->start_reason();
-  if (file.ok() || reason.last_good.empty()) return file;
+  if (file.ok() || reason.last_good.empty() || is_last_good(reason.last_good)) return file;
   json::ConfigFile last = loader_.load_text(reason.last_good);
   if (!last.ok()) return file;
   for (const std::string& line : lines_of(file.diagnostics)) HG_LOG(kError, kConfig, line);
   HG_LOG(kWarn, kConfig, "the file has problems; serving the last good configuration");
   from_last_good = true;
   return last;
+}
+
+// With a controller there need not be a file.
+bool Supervisor::has_file() const { return options_.control.target.empty() || !loader_.path().empty(); }
+
+// No thread, no connection yet: what can be wrong with the flags is found before anything serves.
+bool Supervisor::prepare_control() {
+  const ControlOptions& control = options_.control;
+  if (control.target.empty()) return true;
+  opener_ = std::make_unique<ControlOpener>(loop_, resolver_,
+                                            ControlCredentials{.target = control.target,
+                                                               .ca_file = control.ca,
+                                                               .token_file = control.token_file,
+                                                               .cert_file = control.cert,
+                                                               .key_file = control.key,
+                                                               .insecure = control.insecure,
+                                                               .pod_uid = control.pod_uid});
+  if (const std::string problem = opener_->check(); !problem.empty()) {
+    std::fprintf(stderr, "headgate: %s\n", problem.c_str());
+    exit_code_ = 2;
+    return false;
+  }
+  remote_ = std::make_unique<RemoteConfig>(
+      loop_, publisher_, *broker_, *opener_, control_node(control),
+      RemoteOptions{.state_dir = control.state_dir, .persist_secrets = control.persist_secrets},
+      static_cast<RemoteConfigObserver&>(*this));
+  return true;
 }
 
 bool Supervisor::start() {
@@ -95,6 +131,7 @@ bool Supervisor::start() {
   }
   for (const std::string& line : lines_of(file.diagnostics)) HG_LOG(kWarn, kConfig, line);
   apply_log_settings(file.resources.settings());
+  if (!prepare_control()) return false;
 
   const sigset_t handled = serving_signals();
   std::vector<int> signals;
@@ -134,9 +171,14 @@ bool Supervisor::start() {
       return;
     }
     state_ = State::kServing;
-    broker_->report_ready();
-    HG_LOG(kInfo, kCore, "serving", {"version", HEADGATE_VERSION}, {"workers", workers_.size()},
-           {"config", loader_.path().empty() ? std::string("command line") : loader_.path()});
+    std::string source = loader_.path().empty() ? "command line" : loader_.path();
+    if (remote_ != nullptr) {
+      source = "controller " + options_.control.target + (loader_.path().empty() ? "" : " and " + loader_.path());
+      opener_->start([this] { remote_->on_identity(); });
+    } else {
+      broker_->report_ready();
+    }
+    HG_LOG(kInfo, kCore, "serving", {"version", HEADGATE_VERSION}, {"workers", workers_.size()}, {"config", source});
   };
   publish(std::move(file), on_first);
   if (auto started = signals_.start(loop_, signals, [this](int signal) { on_signal(signal); }); !started) {
@@ -193,9 +235,21 @@ void Supervisor::apply_log_settings(const config::v1::ProxySettings& settings) {
 
 // -- configuration ------------------------------------------------------------------------------------------------------
 
+// With a controller the file is one of two sources: RemoteConfig puts them together.
+void Supervisor::apply(std::shared_ptr<json::ConfigFile> file, Publisher::Done done) {
+  if (remote_ == nullptr) return publisher_.publish(file->resources, std::move(done));
+  std::shared_ptr<config::v1::ResourceSet> base;
+  if (has_file()) base = std::make_shared<config::v1::ResourceSet>(file->resources);
+  if (state_ == State::kStarting) {
+    remote_->start(broker_->start_reason().last_good, std::move(base), std::move(done));
+  } else {
+    remote_->set_base(std::move(base), std::move(done));
+  }
+}
+
 void Supervisor::publish(json::ConfigFile file, ActionDone done) {
   auto shared = std::make_shared<json::ConfigFile>(std::move(file));
-  publisher_.publish(shared->resources, [this, shared, done = std::move(done)](const PublishOutcome& outcome) {
+  apply(shared, [this, shared, done = std::move(done)](const PublishOutcome& outcome) {
     ActionOutcome result;
     if (outcome.ok) {
       for (const check::Problem& problem : outcome.problems) HG_LOG(kWarn, kConfig, line_of(problem));
@@ -207,7 +261,9 @@ void Supervisor::publish(json::ConfigFile file, ActionDone done) {
       control_counters_.set(Counter::kConfigTimestamp, static_cast<uint64_t>(config_time_s_));
       prober_.set_upstreams(publisher_.current()->upstreams);
       watch_.watch(current_file_.files);
-      if (auto text = loader_.text()) broker_->keep_last_good(*text);
+      if (remote_ == nullptr) {
+        if (auto text = loader_.text()) broker_->keep_last_good(*text);
+      }
       result.ok = true;
       result.message = "applied on " + std::to_string(workers_.size()) + " workers";
     } else {
@@ -243,7 +299,11 @@ void Supervisor::reload(ActionDone done) {
     done({.ok = false, .message = state_ == State::kStarting ? "still starting" : "draining"});
     return;
   }
-  if (publisher_.busy()) {
+  if (!has_file()) {
+    done({.ok = true, .message = "there is no file; the controller sends its changes itself"});
+    return;
+  }
+  if (publisher_.busy() && remote_ == nullptr) {  // RemoteConfig has a queue of its own
     reload_again_ = true;
     waiting_reloads_.push_back(std::move(done));
     return;
@@ -291,6 +351,7 @@ void Supervisor::on_endpoints_changed(const std::string&) {
 
 void Supervisor::republish() {
   if (state_ == State::kDraining || state_ == State::kStopped) return;
+  if (remote_ != nullptr) return remote_->republish();
   if (publisher_.busy()) {
     republish_timer_.arm(std::chrono::milliseconds(10));
     return;
@@ -298,6 +359,23 @@ void Supervisor::republish() {
   publisher_.publish(current_file_.resources, [this](const PublishOutcome& outcome) {
     if (outcome.ok) prober_.set_upstreams(publisher_.current()->upstreams);
   });
+}
+
+void Supervisor::on_remote_applied(const config::v1::ResourceSet& set) {
+  config_time_s_ = std::time(nullptr);
+  control_counters_.add(Counter::kConfigReloads);
+  control_counters_.set(Counter::kConfigTimestamp, static_cast<uint64_t>(config_time_s_));
+  prober_.set_upstreams(publisher_.current()->upstreams);
+  std::string settings = set.settings().SerializeAsString();
+  if (settings == remote_settings_) return;
+  remote_settings_ = std::move(settings);
+  apply_log_settings(set.settings());
+}
+
+// Only now may an older process of an upgrade go.
+void Supervisor::on_remote_ready() {
+  HG_LOG(kInfo, kControl, "ready", {"controller", remote_->state()}, {"resources", remote_->store().size()});
+  broker_->report_ready();
 }
 
 void Supervisor::rotate_ticket_keys() {
@@ -338,6 +416,7 @@ void Supervisor::begin_drain() {
   if (state_ == State::kDraining || state_ == State::kStopped) return;
   const bool started = state_ == State::kServing;
   state_ = State::kDraining;
+  if (remote_ != nullptr) remote_->tell_draining();
   if (!started) {
     loop_.stop();
     return;
@@ -401,7 +480,8 @@ std::vector<Heartbeat> Supervisor::heartbeats() {
 std::string Supervisor::not_ready_reason() {
   switch (state_) {
     case State::kStarting: return "starting";
-    case State::kServing: return "";
+    case State::kServing:
+      return remote_ == nullptr || remote_->ready() ? "" : "waiting for the controller: " + remote_->state();
     case State::kDraining:
     case State::kStopped: return "draining";
   }
@@ -418,6 +498,20 @@ std::vector<const Counters*> Supervisor::counters() {
 std::vector<MetricSample> Supervisor::samples() {
   std::vector<MetricSample> samples = process_samples();
   if (publisher_.current() == nullptr) return samples;
+  if (remote_ != nullptr) {
+    samples.push_back({.name = "headgate_control_connected",
+                       .help = "1 while the stream to the controller is open.",
+                       .labels = {},
+                       .value = remote_->connected() ? 1.0 : 0.0});
+    samples.push_back({.name = "headgate_control_resources",
+                       .help = "Resources the controller has sent.",
+                       .labels = {},
+                       .value = static_cast<double>(remote_->store().size())});
+    samples.push_back({.name = "headgate_control_rejects",
+                       .help = "Rejects of resources that stand.",
+                       .labels = {},
+                       .value = static_cast<double>(remote_->store().rejects().size())});
+  }
   for (const UpstreamStats& upstream : stats().upstreams) {
     size_t usable = 0;
     for (const EndpointStats& endpoint : upstream.endpoints) usable += endpoint.healthy ? 1 : 0;
@@ -433,7 +527,10 @@ std::vector<MetricSample> Supervisor::samples() {
   return samples;
 }
 
-std::string Supervisor::config_text() { return json::print_config(current_file_); }
+// What a controller sends has no form in the users' language: the messages are shown, without secrets.
+std::string Supervisor::config_text() {
+  return remote_ == nullptr ? json::print_config(current_file_) : json::print_resources(remote_->store().trial());
+}
 
 AdminStats Supervisor::stats() {
   AdminStats stats;

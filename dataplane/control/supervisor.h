@@ -2,6 +2,7 @@
 // drains and stops.
 //
 //   kStarting  reading and applying the first configuration     -> kServing | exit 2 (bad configuration)
+//              with -control: of the file, if any, and of last time; ready when the controller's is applied
 //   kServing   reload on SIGHUP, file change, POST /reload      -> kDraining (SIGTERM, POST /drain, replaced by an upgrade)
 //   kDraining  no new connections; what is open finishes until the deadline -> kStopped (exit 0)
 //
@@ -15,10 +16,12 @@
 #include "dataplane/control/admin.h"
 #include "dataplane/control/admin_server.h"
 #include "dataplane/control/config_loader.h"
+#include "dataplane/control/control_opener.h"
 #include "dataplane/control/file_watch.h"
 #include "dataplane/control/listening_sockets.h"
 #include "dataplane/control/options.h"
 #include "dataplane/control/publisher.h"
+#include "dataplane/control/remote_config.h"
 #include "dataplane/control/signals.h"
 #include "dataplane/tls/ticket_keys.h"
 #include "dataplane/upstream/dns_endpoints.h"
@@ -30,6 +33,7 @@ namespace headgate::control {
 
 class Supervisor final : private AdminBackend,
                          private SocketBrokerObserver,
+                         private RemoteConfigObserver,
                          private upstream::DnsEndpointsObserver {
  public:
   Supervisor(Options options, std::unique_ptr<SocketBroker> broker);
@@ -55,11 +59,17 @@ class Supervisor final : private AdminBackend,
   // SocketBrokerObserver
   void on_replaced() override;
   void on_parent_gone() override;
+  // RemoteConfigObserver
+  void on_remote_applied(const config::v1::ResourceSet& set) override;
+  void on_remote_ready() override;
   // upstream::DnsEndpointsObserver
   void on_endpoints_changed(const std::string& upstream) override;
 
   bool start();
   bool start_admin();
+  bool prepare_control();
+  [[nodiscard]] bool has_file() const;
+  void apply(std::shared_ptr<json::ConfigFile> file, Publisher::Done done);
   json::ConfigFile load_first(bool& from_last_good);
   void apply_log_settings(const config::v1::ProxySettings& settings);
   void on_signal(int signal);
@@ -82,6 +92,9 @@ class Supervisor final : private AdminBackend,
   upstream::HealthProber prober_;
   Counters control_counters_;
   Publisher publisher_;
+  std::unique_ptr<ControlOpener> opener_;  // only with -control, like the next
+  std::unique_ptr<RemoteConfig> remote_;
+  std::string remote_settings_;            // in force, as bytes
   Admin admin_;
   AdminServer admin_server_;
   SignalWatch signals_;
