@@ -1,3 +1,4 @@
+// fuzz_manifests.cc -- YAML and JSON manifests: whatever is read is an object of its kind.
 // links: headgate_cp_kube
 #include <cstdint>
 #include <string>

@@ -1,0 +1,386 @@
+#include "controlplane/translate/config_map.h"
+
+#include <array>
+#include <functional>
+#include <limits>
+#include <map>
+
+#include "controlplane/translate/values.h"
+#include "dataplane/base/address.h"
+#include "dataplane/base/number.h"
+#include "dataplane/base/text.h"
+
+namespace headgate::translate {
+
+namespace v1 = config::v1;
+
+namespace {
+
+// What is wrong with a value; empty: nothing.
+using Setter = std::string (*)(Defaults& defaults, const std::string& value);
+
+template <auto Member>
+std::string set_bool(Defaults& defaults, const std::string& value) {
+  const auto parsed = parse_bool(value);
+  if (!parsed) return "expected true or false";
+  defaults.*Member = *parsed;
+  return {};
+}
+
+template <auto Member>
+std::string set_number(Defaults& defaults, const std::string& value) {
+  const auto parsed = parse_decimal<uint32_t>(value);
+  if (!parsed || *parsed > 31622400) return "expected a whole number";
+  defaults.*Member = *parsed;
+  return {};
+}
+
+// A number of seconds that cannot be 0.
+template <auto Member>
+std::string set_seconds(Defaults& defaults, const std::string& value) {
+  const auto parsed = parse_time_ms(value);
+  if (!parsed || *parsed < 1000) return "expected a number of seconds above 0";
+  defaults.*Member = static_cast<uint32_t>(*parsed / 1000);
+  return {};
+}
+
+template <auto Member>
+std::string set_text(Defaults& defaults, const std::string& value) {
+  defaults.*Member = value;
+  return {};
+}
+
+template <auto Member>
+std::string set_list(Defaults& defaults, const std::string& value) {
+  defaults.*Member = list_of(value);
+  return {};
+}
+
+template <auto Member>
+std::string set_ranges(Defaults& defaults, const std::string& value) {
+  std::vector<std::string> ranges = list_of(value);
+  for (const std::string& range : ranges) {
+    if (!Cidr::parse(range)) return quote_json(range) + " is no address range";
+  }
+  defaults.*Member = std::move(ranges);
+  return {};
+}
+
+template <auto Member>
+std::string set_status(Defaults& defaults, const std::string& value) {
+  const auto parsed = parse_decimal<uint32_t>(value);
+  if (!parsed || *parsed < 400 || *parsed > 599) return "expected a status code from 400 to 599";
+  defaults.*Member = *parsed;
+  return {};
+}
+
+std::string set_redirect_code(Defaults& defaults, const std::string& value) {
+  for (const uint32_t code : {301U, 302U, 303U, 307U, 308U}) {
+    if (value == std::to_string(code)) {
+      defaults.redirect_code = code;
+      return {};
+    }
+  }
+  return "expected 301, 302, 303, 307 or 308";
+}
+
+std::string set_error_codes(Defaults& defaults, const std::string& value) {
+  defaults.error_codes.clear();
+  for (const std::string& text : list_of(value)) {
+    const auto code = parse_decimal<uint32_t>(text);
+    if (!code || *code < 400 || *code > 599) return quote_json(text) + " is no error code from 400 to 599";
+    defaults.error_codes.push_back(*code);
+  }
+  return {};
+}
+
+std::string set_size(Defaults& defaults, const std::string& value) {
+  const auto size = parse_size(value);
+  if (!size) return "expected a size such as 1m";
+  defaults.body_bytes = *size;
+  return {};
+}
+
+std::string set_hsts_age(Defaults& defaults, const std::string& value) {
+  const auto age = parse_decimal<uint64_t>(value);
+  if (!age) return "expected a number of seconds";
+  defaults.hsts_max_age = *age;
+  return {};
+}
+
+std::string set_load_balance(Defaults& defaults, const std::string& value) {
+  if (value != "round_robin" && value != "ewma") return "expected round_robin or ewma";
+  defaults.load_balance = value;
+  return {};
+}
+
+std::string set_next_upstream(Defaults& defaults, const std::string& value) {
+  if (!parse_next_upstream(value)) return "expected words such as error, timeout, http_502 or off";
+  defaults.next_upstream = value;
+  return {};
+}
+
+std::string set_protocols(Defaults& defaults, const std::string& value) {
+  std::string known;
+  for (const std::string& word : list_of(value, " ,")) {
+    if (word == "TLSv1" || word == "TLSv1.1") return word + " is not offered: it has no safe ciphers";
+    if (word != "TLSv1.2" && word != "TLSv1.3") return quote_json(word) + " is no protocol version";
+    known += (known.empty() ? "" : " ") + word;
+  }
+  if (known.empty()) return "expected TLSv1.2 and TLSv1.3, or one of them";
+  defaults.tls_protocols = known;
+  return {};
+}
+
+std::string set_tls_ciphers(Defaults& defaults, const std::string& value) {
+  for (const char c : value) {
+    if (!is_alpha(c) && !is_digit(c) && std::string_view(":!@+-_=").find(c) == std::string_view::npos) {
+      return "expected a list of ciphers in OpenSSL's notation";
+    }
+  }
+  defaults.tls_ciphers = value;
+  return {};
+}
+
+std::string set_keepalive_connections(Defaults& defaults, const std::string& value) {
+  const auto parsed = parse_decimal<uint32_t>(value);
+  if (!parsed) return "expected a whole number";
+  defaults.connection.set_idle_per_endpoint(*parsed);
+  return {};
+}
+
+std::string set_keepalive_requests(Defaults& defaults, const std::string& value) {
+  const auto parsed = parse_decimal<uint32_t>(value);
+  if (!parsed) return "expected a whole number";
+  defaults.connection.set_requests_per_connection(*parsed);
+  return {};
+}
+
+template <auto Mutable>
+std::string set_connection_time(Defaults& defaults, const std::string& value) {
+  const auto parsed = parse_time_ms(value);
+  if (!parsed || *parsed == 0) return "expected a time above 0";
+  auto* duration = (defaults.connection.*Mutable)();
+  duration->set_seconds(static_cast<int64_t>(*parsed / 1000));
+  duration->set_nanos(static_cast<int32_t>(*parsed % 1000 * 1000000));
+  return {};
+}
+
+v1::Compress& compress_of(Defaults& defaults) {
+  if (!defaults.compress) {
+    defaults.compress.emplace();
+    defaults.compress->add_encodings("gzip");
+  }
+  return *defaults.compress;
+}
+
+// The gzip keys count only with use-gzip; read_defaults() removes what they made without it.
+std::string set_gzip_level(Defaults& defaults, const std::string& value) {
+  const auto level = parse_decimal<uint32_t>(value);
+  if (!level || *level < 1 || *level > 9) return "expected 1 to 9";
+  compress_of(defaults).set_level(*level);
+  return {};
+}
+std::string set_gzip_min(Defaults& defaults, const std::string& value) {
+  const auto size = parse_decimal<uint32_t>(value);
+  if (!size) return "expected a number of bytes";
+  compress_of(defaults).set_min_bytes(*size);
+  return {};
+}
+std::string set_gzip_types(Defaults& defaults, const std::string& value) {
+  compress_of(defaults).clear_content_types();
+  for (const std::string& type : list_of(value, " ,")) {
+    if (type.find('/') != std::string::npos) compress_of(defaults).add_content_types(type);
+  }
+  return {};
+}
+
+struct KeyRow {
+  std::string_view key;
+  Setter set;              // null: see `note`
+  std::string_view note{};  // why the key does nothing here
+};
+
+constexpr std::string_view kOwnWay = "no effect here: headgate sizes this by itself";
+constexpr std::string_view kNotYet = "not supported yet";
+constexpr std::string_view kSnippet =
+    "refused: configuration text is never taken over; use the typed annotations (headgate.dev/set-response-headers ...)";
+
+constexpr auto kKeys = std::to_array<KeyRow>({
+    {"proxy-body-size", set_size},
+    {"proxy-connect-timeout", set_seconds<&Defaults::connect_timeout_s>},
+    {"proxy-read-timeout", set_seconds<&Defaults::read_timeout_s>},
+    {"proxy-send-timeout", set_seconds<&Defaults::send_timeout_s>},
+    {"proxy-next-upstream", set_next_upstream},
+    {"proxy-next-upstream-tries", set_number<&Defaults::next_upstream_tries>},
+    {"proxy-next-upstream-timeout", set_number<&Defaults::next_upstream_timeout_s>},
+    {"retry-non-idempotent", set_bool<&Defaults::retry_non_idempotent>},
+    {"load-balance", set_load_balance},
+    {"service-upstream", set_bool<&Defaults::service_upstream>},
+    {"upstream-keepalive-connections", set_keepalive_connections},
+    {"upstream-keepalive-requests", set_keepalive_requests},
+    {"upstream-keepalive-timeout", set_connection_time<&v1::ConnectionSettings::mutable_idle>},
+    {"upstream-keepalive-time", set_connection_time<&v1::ConnectionSettings::mutable_max_age>},
+    {"ssl-redirect", set_bool<&Defaults::ssl_redirect>},
+    {"force-ssl-redirect", set_bool<&Defaults::force_ssl_redirect>},
+    {"http-redirect-code", set_redirect_code},
+    {"preserve-trailing-slash", set_bool<&Defaults::preserve_trailing_slash>},
+    {"no-tls-redirect-locations", set_list<&Defaults::no_tls_redirect_locations>},
+    {"no-auth-locations", set_list<&Defaults::no_auth_locations>},
+    {"hsts", set_bool<&Defaults::hsts>},
+    {"hsts-max-age", set_hsts_age},
+    {"hsts-include-subdomains", set_bool<&Defaults::hsts_subdomains>},
+    {"hsts-preload", set_bool<&Defaults::hsts_preload>},
+    {"use-forwarded-headers", set_bool<&Defaults::use_forwarded_headers>},
+    {"compute-full-forwarded-for", set_bool<&Defaults::append_forwarded_for>},
+    {"proxy-real-ip-cidr", set_ranges<&Defaults::real_ip_ranges>},
+    {"use-proxy-protocol", set_bool<&Defaults::use_proxy_protocol>},
+    {"generate-request-id", set_bool<&Defaults::generate_request_id>},
+    {"proxy-add-original-uri-header", set_bool<&Defaults::original_uri_header>},
+    {"whitelist-source-range", set_ranges<&Defaults::allow_ranges>},
+    {"allowlist-source-range", set_ranges<&Defaults::allow_ranges>},
+    {"denylist-source-range", set_ranges<&Defaults::deny_ranges>},
+    {"block-cidrs", set_ranges<&Defaults::block_ranges>},
+    {"limit-req-status-code", set_status<&Defaults::limit_requests_status>},
+    {"limit-conn-status-code", set_status<&Defaults::limit_connections_status>},
+    {"custom-http-errors", set_error_codes},
+    {"global-allowed-response-headers", set_list<&Defaults::allowed_response_headers>},
+    {"hide-headers", set_list<&Defaults::hide_headers>},
+    {"add-headers", set_text<&Defaults::add_headers>},
+    {"proxy-set-headers", set_text<&Defaults::proxy_set_headers>},
+    {"strict-validate-path-type", set_bool<&Defaults::strict_paths>},
+    {"global-auth-url", set_text<&Defaults::auth_url>},
+    {"global-auth-method", set_text<&Defaults::auth_method>},
+    {"global-auth-signin", set_text<&Defaults::auth_signin>},
+    {"global-auth-signin-redirect-param", set_text<&Defaults::auth_signin_param>},
+    {"global-auth-response-headers", set_text<&Defaults::auth_response_headers>},
+    {"global-auth-request-redirect", set_text<&Defaults::auth_request_redirect>},
+    {"global-auth-cache-key", set_text<&Defaults::auth_cache_key>},
+    {"global-auth-cache-duration", set_text<&Defaults::auth_cache_duration>},
+    {"gzip-level", set_gzip_level},
+    {"gzip-min-length", set_gzip_min},
+    {"gzip-types", set_gzip_types},
+    {"use-http2", set_bool<&Defaults::http2>},
+    {"http2-max-concurrent-streams", set_number<&Defaults::streams_per_connection>},
+    {"keep-alive", set_seconds<&Defaults::keep_alive_s>},
+    {"keep-alive-requests", set_number<&Defaults::requests_per_connection>},
+    {"client-header-timeout", set_seconds<&Defaults::header_timeout_s>},
+    {"client-body-timeout", set_seconds<&Defaults::body_timeout_s>},
+    {"worker-shutdown-timeout", set_seconds<&Defaults::drain_s>},
+    {"proxy-stream-timeout", set_seconds<&Defaults::stream_timeout_s>},
+    {"ssl-protocols", set_protocols},
+    {"ssl-ciphers", set_tls_ciphers},
+    {"ssl-session-tickets", set_bool<&Defaults::tls_tickets>},
+    {"ssl-reject-handshake", set_bool<&Defaults::reject_unknown_names>},
+    {"use-gzip", nullptr},            // read first, below
+    {"disable-access-log", nullptr},  // likewise
+    {"proxy-buffering", nullptr, "no effect here: answers are streamed, and a slow client holds no memory"},
+    {"proxy-request-buffering", nullptr, "no effect here: request bodies are streamed"},
+    {"client-body-buffer-size", nullptr, "no effect here: request bodies are streamed"},
+    {"proxy-buffer-size", nullptr, "no effect here: response heads may have 64 KiB"},
+    {"proxy-buffers-number", nullptr, kOwnWay},
+    {"proxy-busy-buffers-size", nullptr, kOwnWay},
+    {"proxy-max-temp-file-size", nullptr, kOwnWay},
+    {"client-header-buffer-size", nullptr, kOwnWay},
+    {"large-client-header-buffers", nullptr, "no effect here: a request head may have 32 KiB"},
+    {"max-worker-connections", nullptr, kOwnWay},
+    {"max-worker-open-files", nullptr, kOwnWay},
+    {"worker-processes", nullptr, "no effect here: one worker per CPU of the container"},
+    {"worker-cpu-affinity", nullptr, kOwnWay},
+    {"server-name-hash-max-size", nullptr, kOwnWay},
+    {"server-name-hash-bucket-size", nullptr, kOwnWay},
+    {"map-hash-bucket-size", nullptr, kOwnWay},
+    {"variables-hash-max-size", nullptr, kOwnWay},
+    {"variables-hash-bucket-size", nullptr, kOwnWay},
+    {"proxy-headers-hash-max-size", nullptr, kOwnWay},
+    {"proxy-headers-hash-bucket-size", nullptr, kOwnWay},
+    {"lua-shared-dicts", nullptr, kOwnWay},
+    {"reuse-port", nullptr, kOwnWay},
+    {"bind-address", nullptr, "no effect here: addresses of listeners are options of the controller"},
+    {"error-log-level", nullptr, "no effect here: HEADGATE_LOG_LEVEL sets the level"},
+    {"ssl-session-cache", nullptr, "no effect here: sessions are resumed by tickets"},
+    {"ssl-session-cache-size", nullptr, "no effect here: sessions are resumed by tickets"},
+    {"ssl-buffer-size", nullptr, kOwnWay},
+    {"ssl-prefer-server-ciphers", nullptr, "no effect here: only ciphers of equal strength are offered"},
+    {"ssl-ecdh-curve", nullptr, kNotYet},
+    {"ssl-dh-param", nullptr, "no effect here: key exchange by finite-field groups is not offered"},
+    {"ssl-early-data", nullptr, "refused: early data can be replayed"},
+    {"server-tokens", nullptr, "no effect here: no answer names the server"},
+    {"allow-snippet-annotations", nullptr, kSnippet},
+    {"annotations-risk-level", nullptr, kSnippet},
+    {"main-snippet", nullptr, kSnippet},
+    {"http-snippet", nullptr, kSnippet},
+    {"server-snippet", nullptr, kSnippet},
+    {"location-snippet", nullptr, kSnippet},
+    {"stream-snippet", nullptr, kSnippet},
+    {"enable-brotli", nullptr, kNotYet},
+    {"brotli-level", nullptr, kNotYet},
+    {"brotli-types", nullptr, kNotYet},
+    {"log-format-upstream", nullptr, kNotYet},
+    {"log-format-escape-json", nullptr, kNotYet},
+    {"log-format-stream", nullptr, kNotYet},
+    {"access-log-path", nullptr, kNotYet},
+    {"skip-access-log-urls", nullptr, kNotYet},
+    {"enable-ocsp", nullptr, kNotYet},
+    {"enable-opentelemetry", nullptr, kNotYet},
+    {"enable-modsecurity", nullptr, kNotYet},
+    {"enable-owasp-modsecurity-crs", nullptr, kNotYet},
+    {"block-user-agents", nullptr, kNotYet},
+    {"block-referers", nullptr, kNotYet},
+    {"forwarded-for-header", nullptr, kNotYet},
+    {"enable-real-ip", nullptr, "no effect here: use-forwarded-headers with proxy-real-ip-cidr says whom to believe"},
+    {"proxy-ssl-location-only", nullptr, "no effect here: proxy-ssl-* always counts for its own Ingress only"},
+    {"proxy-cookie-domain", nullptr, kNotYet},
+    {"proxy-cookie-path", nullptr, kNotYet},
+    {"limit-rate", nullptr, kNotYet},
+    {"limit-rate-after", nullptr, kNotYet},
+});
+
+const KeyRow* row_of(std::string_view key) {
+  for (const KeyRow& row : kKeys) {
+    if (row.key == key) return &row;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Defaults read_defaults(const kubernetes::ConfigMap* map, Notes& notes) {
+  Defaults defaults;
+  if (map == nullptr) return defaults;
+  const std::map<std::string, std::string> sorted(map->data().begin(), map->data().end());
+  for (const auto& [key, value] : sorted) {
+    const KeyRow* row = row_of(key);
+    if (row == nullptr) {
+      notes.warn("UnknownKey", key + ": there is no such key; it does nothing");
+    } else if (row->set == nullptr && !row->note.empty()) {
+      notes.inform("KeyWithoutEffect", key + ": " + std::string(row->note));
+    } else if (row->set != nullptr) {
+      const std::string wrong = row->set(defaults, value);
+      if (!wrong.empty()) notes.warn("InvalidKey", key + ": " + wrong + "; the default stays");
+    }
+  }
+  const auto flag = [&](const char* key, bool otherwise) {
+    const auto at = sorted.find(key);
+    if (at == sorted.end()) return otherwise;
+    const auto value = parse_bool(at->second);
+    if (!value) notes.warn("InvalidKey", std::string(key) + ": expected true or false; the default stays");
+    return value.value_or(otherwise);
+  };
+  if (flag("use-gzip", false)) {
+    compress_of(defaults);
+  } else {
+    defaults.compress.reset();
+  }
+  defaults.access_log = !flag("disable-access-log", false);
+  if (defaults.real_ip_ranges.empty() && (defaults.use_forwarded_headers || defaults.use_proxy_protocol)) {
+    notes.warn("TrustNeedsRanges",
+               "use-forwarded-headers and use-proxy-protocol believe nobody until proxy-real-ip-cidr names the ranges "
+               "of the balancers: believing everybody would let clients forge their address");
+    defaults.use_forwarded_headers = false;
+    defaults.use_proxy_protocol = false;
+  }
+  return defaults;
+}
+
+}  // namespace headgate::translate
