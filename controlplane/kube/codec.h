@@ -1,28 +1,15 @@
-// codec.h -- JSON of the API server to the messages of proto/kubernetes.
-// What the messages do not have is cut out of the text before protobuf's parser sees it (managedFields are half of many
-// objects), and so are the annotations of kubectl's apply, which repeat the object.
+// codec.h -- JSON of the API server to the messages of proto/kubernetes, and the little that is read of it before that.
 // Thread: decode() any; it is const.
 #pragma once
 
-#include <google/protobuf/descriptor.h>
-
-#include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
+#include "controlplane/kube/json_decoder.h"
 #include "controlplane/kube/kinds.h"
 #include "dataplane/base/result.h"
 
 namespace headgate::kube {
-
-// The members that are kept at one place of an object.
-struct Shape {
-  enum class Of : unsigned char { kWhole, kMembers, kAnnotations };
-  Of of = Of::kWhole;
-  std::vector<std::pair<std::string, const Shape*>> members;  // sorted
-};
 
 class Codec {
  public:
@@ -30,15 +17,10 @@ class Codec {
 
   // kMalformed: no JSON, or a member of another type than the API says; `why` gets a text for people.
   Result<ObjectPtr> decode(std::string_view json, std::string& why) const;
-  // What decode() hands to the parser. kMalformed: the text is no JSON object, or nested deeper than 64.
-  Result<std::string> reduce(std::string_view json) const;
 
  private:
-  const Shape* shape_of(const google::protobuf::Descriptor& descriptor);
-
   const KindRow& row_;
-  std::vector<std::pair<const google::protobuf::Descriptor*, std::unique_ptr<Shape>>> shapes_;
-  const Shape* root_;
+  JsonDecoder decoder_;
 };
 
 struct ObjectName {
