@@ -1,6 +1,7 @@
 #include "dataplane/handlers/proxy_run.h"
 
 #include "dataplane/base/counters.h"
+#include "dataplane/http/grpc.h"
 #include "dataplane/http/hop_by_hop.h"
 #include "dataplane/http/uri.h"
 #include "dataplane/upstream/outlier.h"
@@ -42,14 +43,22 @@ void ProxyRun::start() {
     body_ = exchange_.arena().make<ReplayBody>(*body, policy().attempts > 1 ? policy().buffer_bytes : 0);
   }
   prepare_head();
-  const Duration total = proxy_.options().request_timeout;
-  const Duration per_try = per_try_timeout();
-  if (total > Duration(0) || per_try > Duration(0)) {
+  set_deadline();
+  if (deadline_ != MonotonicTime::max() || per_try_timeout() > Duration(0)) {
     timer_.emplace(worker_.loop.timers(), event::Timer::call<&ProxyRun::on_deadline>, this);
   }
   worker_load_ = &worker_.pools->load(*upstream_);
   worker_load_->retry_budget().count_request(worker_.loop.now());
   attempt();
+}
+
+void ProxyRun::set_deadline() {
+  if (const Duration total = proxy_.options().request_timeout; total > Duration(0)) deadline_ = began_ + total;
+  if (!http::is_grpc(head_.headers)) return;
+  const auto asked = http::parse_grpc_timeout(head_.headers.get("grpc-timeout"));
+  if (!asked || *asked >= deadline_ - began_) return;
+  deadline_ = began_ + *asked;
+  client_deadline_ = true;
 }
 
 // The head for all attempts: ours to change, the client's stays as it came.
@@ -133,7 +142,11 @@ std::optional<uint32_t> ProxyRun::pick() {
 
 void ProxyRun::attempt() {
   state_ = State::kPicking;
-  const auto picked = pick();
+  auto picked = pick();
+  if (!picked && never_processed_) {
+    tried_.clear();
+    picked = pick();
+  }
   if (!picked) {
     if (attempts_ == 0) worker_.counters.add(Counter::kUpstreamNoEndpoint);
     // After a failure its own error says more than "nobody is left".
@@ -161,9 +174,7 @@ void ProxyRun::attempt() {
     head_.headers.set(FieldId::kHost, head_.authority);
   }
   if (timer_) {
-    const Duration total = proxy_.options().request_timeout;
-    MonotonicTime deadline = MonotonicTime::max();
-    if (total > Duration(0)) deadline = began_ + total;
+    MonotonicTime deadline = deadline_;
     if (const Duration per_try = per_try_timeout(); per_try > Duration(0)) {
       deadline = std::min(deadline, worker_.loop.now() + per_try);
     }
@@ -188,10 +199,12 @@ void ProxyRun::send(http::ClientStream& stream) {
   stream_ = &stream;
   const upstream::ConnectionSettings& settings = upstream_->settings().connection;
   const ProxyOptions& options = proxy_.options();
-  const http::ClientTimeouts timeouts{
+  http::ClientTimeouts timeouts{
       .response = options.response_timeout.value_or(settings.response_timeout),
       .send = options.send_timeout.value_or(settings.send_timeout),
       .tunnel_idle = options.tunnel_idle.value_or(options.response_timeout.value_or(settings.response_timeout))};
+  // Who waits has said for how long.
+  if (client_deadline_) timeouts.response = std::max<Duration>(timeouts.response, deadline_ - sent_);
   stream.send(head_, body_, exchange_.response(), timeouts, *this);
 }
 
@@ -221,7 +234,7 @@ void ProxyRun::on_response_head(http::BodySource* body, BlockRef memory) {
   state_ = State::kAnswered;
   if (body == nullptr) stream_ = nullptr;  // the connection is back in its pool
   if (body_ != nullptr) body_->forget();
-  if (timer_) timer_->cancel();
+  if (timer_) client_deadline_ && body != nullptr ? timer_->arm_at(deadline_) : timer_->cancel();
   exchange_.keep_response(std::move(memory));
   http::strip_hop_by_hop(exchange_.response().headers, http::TeField::kDrop);
   exchange_.respond(body);
@@ -291,6 +304,7 @@ bool ProxyRun::retry(const Error& error, FailureKind kind, uint16_t status) {
   end_attempt();
   exchange_.response() = http::ResponseHead(exchange_.arena());
   if (body_ != nullptr) body_->rewind();
+  never_processed_ = kind == FailureKind::kRefusedStream;
   // A connection that had died in the pool says nothing about the endpoint: it may be asked again.
   if (question.connection_reused) tried_.clear();
   const Duration delay = upstream::retry_delay(policy(), attempts_, worker_.random);
@@ -318,13 +332,18 @@ void ProxyRun::end_attempt() {
 
 void ProxyRun::on_deadline() {
   const Error timeout{.code = Errc::kTimeout, .origin = Origin::kUpstream, .detail = "no response in time"};
-  if (state_ == State::kAnswered || state_ == State::kFailed) return;
-  if (state_ == State::kSent) {
+  if (state_ == State::kFailed) return;
+  if (state_ == State::kAnswered) {
+    // The client has given up, too: nobody waits for the rest.
+    if (client_deadline_) exchange_.abort({.code = Errc::kCanceled, .detail = "grpc-timeout is over"});
+    return;
+  }
+  const bool over = worker_.loop.now() >= deadline_;
+  // A deadline that the client chose says nothing about the endpoint.
+  if (state_ == State::kSent && !(over && client_deadline_)) {
     if (upstream::record_failure(*upstream_, endpoint_, worker_.loop.now())) {
       worker_.counters.add(Counter::kUpstreamEjections);
     }
-    const Duration total = proxy_.options().request_timeout;
-    const bool over = total > Duration(0) && worker_.loop.now() >= began_ + total;
     if (!over && retry(timeout, FailureKind::kTimeout, 0)) return;
   }
   give_up(timeout);

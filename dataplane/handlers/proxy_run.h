@@ -33,6 +33,7 @@ class ProxyRun final : public http::Run, private http::ClientObserver, private u
   void on_no_connection(const Error& error) override;
 
   void prepare_head();
+  void set_deadline();
   void attempt();
   [[nodiscard]] std::optional<uint32_t> pick();
   void send(http::ClientStream& stream);
@@ -60,9 +61,12 @@ class ProxyRun final : public http::Run, private http::ClientObserver, private u
   std::optional<event::Timer> timer_;    // request_timeout, per-try time-out
   std::optional<event::Timer> backoff_;
   MonotonicTime began_{};
+  MonotonicTime deadline_ = MonotonicTime::max();  // of the whole exchange, over all attempts
   MonotonicTime sent_{};
   uint32_t endpoint_ = 0;
   uint32_t attempts_ = 0;
+  bool client_deadline_ = false;   // deadline_ is the client's (grpc-timeout): it holds for the body too
+  bool never_processed_ = false;   // the last attempt: its endpoint may be asked again when there is no other
   State state_ = State::kPicking;
 };
 

@@ -13,8 +13,8 @@ namespace {
 // as much as one round trip carries, because it is given back on arrival.
 constexpr uint32_t kStreamWindow = 256 * 1024;
 constexpr int32_t kConnectionWindow = 8 * 1024 * 1024;
-// Before SETTINGS have told the endpoint's limit: more would be a guess that costs a refusal each.
-constexpr uint32_t kFirstStreams = 8;
+// Before SETTINGS have told the endpoint's limit: more would be a guess that may cost the connection.
+constexpr uint32_t kFirstStreams = 1;
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 #include "dataplane/filters/body_limit.h"
 #include "dataplane/filters/compress.h"
 #include "dataplane/filters/cors.h"
+#include "dataplane/filters/grpc_web.h"
 #include "dataplane/filters/headers.h"
 #include "dataplane/filters/ip_access.h"
 #include "dataplane/filters/redirect.h"
@@ -208,6 +209,7 @@ std::shared_ptr<const http::Filter> Build::filter(const v1::HttpFilter& message)
       options.trust_forwarded = message.tls_redirect().trust_forwarded();
       return std::make_shared<const filters::TlsRedirect>(options);
     }
+    case v1::HttpFilter::kGrpcWeb: return std::make_shared<const filters::GrpcWeb>();
     case v1::HttpFilter::kCors: return keep(cors_of(message.cors(), &why));
     case v1::HttpFilter::kBasicAuth:
     case v1::HttpFilter::kRateLimit:
@@ -215,7 +217,6 @@ std::shared_ptr<const http::Filter> Build::filter(const v1::HttpFilter& message)
     case v1::HttpFilter::kExternalAuth:
     case v1::HttpFilter::kConnectionLimit:
     case v1::HttpFilter::kErrorPages:
-    case v1::HttpFilter::kGrpcWeb:
     case v1::HttpFilter::kClientCertificate:
     case v1::HttpFilter::kBandwidth:
     case v1::HttpFilter::kJwtAuth:

@@ -194,12 +194,14 @@ class DispatchReader {
     const auto path = reading_.text(path_node);
     place("match", path_node != kNoNode ? path_node : node);
     if (path) read_path(path_node, *path, match);
-    if (!path) match.set_prefix("/");
+    // Service and method of gRPC are the path.
+    if (!path && reading_.member(node, "grpc") == kNoNode) match.set_prefix("/");
     match.set_final(reading_.truth(node, "final").value_or(false));
     place("match.final", reading_.member(node, "final"));
     for (const std::string& method : reading_.texts(node, "methods")) match.add_methods(method);
     const auto methods = reading_.each(reading_.member(node, "methods"));
     for (size_t i = 0; i < methods.size(); ++i) place("match.methods[" + std::to_string(i) + "]", methods[i]);
+    read_grpc_match(node, match);
     const NodeId headers = reading_.member(node, "match_headers");
     if (!reading_.is_object(headers)) return;
     for (NodeId one = reading_.doc.first(headers); one != kNoNode; one = reading_.doc.next(one)) {
@@ -208,11 +210,29 @@ class DispatchReader {
       place("match.headers[" + std::to_string(match.headers_size()) + "]", one);
       HeaderMatch& header = *match.add_headers();
       header.set_name(std::string(reading_.doc.node(one).key));
-      if (value->starts_with('~')) {
-        header.mutable_value()->set_regex(std::string(value->substr(1)));
-      } else {
-        header.mutable_value()->set_exact(std::string(*value));
-      }
+      read_text_match(*value, *header.mutable_value());
+    }
+  }
+
+  static void read_text_match(std::string_view text, TextMatch& match) {
+    if (text.starts_with('~')) {
+      match.set_regex(std::string(text.substr(1)));
+    } else {
+      match.set_exact(std::string(text));
+    }
+  }
+
+  void read_grpc_match(NodeId node, RouteMatch& match) {
+    const NodeId grpc = reading_.member(node, "grpc");
+    if (!reading_.is_object(grpc)) return;
+    place("match.grpc", grpc);
+    if (const auto service = reading_.text(grpc, "service")) {
+      read_text_match(*service, *match.mutable_grpc()->mutable_service());
+      place("match.grpc.service", reading_.member(grpc, "service"));
+    }
+    if (const auto method = reading_.text(grpc, "method")) {
+      read_text_match(*method, *match.mutable_grpc()->mutable_method());
+      place("match.grpc.method", reading_.member(grpc, "method"));
     }
   }
 
@@ -285,6 +305,7 @@ class DispatchReader {
     place("proxy.retry", reading_.member(node, "retry"));
     if (reading_.truth(node, "request_buffering").value_or(false)) proxy.set_request_buffering(TOGGLE_ON);
     read_headers(node, route, proxy);
+    read_grpc_web(node, route);
   }
 
   void read_headers(NodeId node, Route& route, ProxyAction& proxy) {
@@ -306,6 +327,10 @@ class DispatchReader {
       entry.set_value(std::string(*value));
     }
     if (!mods.set().empty()) *route.add_filters()->mutable_request_headers() = mods;
+  }
+
+  void read_grpc_web(NodeId node, Route& route) {
+    if (reading_.truth(node, "grpc_web").value_or(false)) route.add_filters()->mutable_grpc_web();
   }
 
   void read_respond(NodeId node, RespondAction& respond) {

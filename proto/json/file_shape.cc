@@ -438,11 +438,18 @@ constexpr Shape kFraming{.kind = kString, .expected = "\"line\" or \"length\"", 
 constexpr Shape kBuffer{
     .kind = kInteger, .expected = "a number of bytes from 1024 to 16777216", .minimum = 1024, .maximum = 16777216};
 
+constexpr Key kGrpcMatchKeys[] = {
+    {"service", &kText, "Service with its package, \"helloworld.Greeter\", or \"~regex\"; default every one."},
+    {"method", &kText, "Method, \"SayHello\", or \"~regex\"; default every one."},
+};
+constexpr Shape kGrpcMatch{.kind = kObject, .expected = "an object {service, method}", .keys = kGrpcMatchKeys};
+
 constexpr Key kMatchKeys[] = {
     {"path", &kPath, "Paths: /exact, /prefix/**, /one-segment/*, ~regex.", "\"/**\""},
     {"hosts", &kHosts, "Hosts, \"*.example.com\" for all below; default every host."},
     {"methods", &kMethods, "Methods; default every method."},
     {"match_headers", &kStringMap, "Request fields that must have this value, or match \"~regex\"."},
+    {"grpc", &kGrpcMatch, "Calls of this service and method, which stand in the path of a gRPC request."},
     {"final", &kTruth, "For a prefix: regexes are not tried when it is the longest (nginx's ^~).", "false"},
 };
 constexpr Key kStaticKeys[] = {
@@ -460,6 +467,7 @@ constexpr Key kProxyKeys[] = {
     {"headers", &kStringMap, "Request fields to set; $variables."},
     {"balance", &kBalance, "Instead of the upstream's."},
     {"hash_key", &kText, "For ring-hash: $variables, for example \"$cookie_user\"."},
+    {"grpc_web", &kTruth, "Translate gRPC-Web, as browsers speak it, to gRPC for the target.", "false"},
     {"request_buffering", &kTruth, "Read the whole request body before connecting.", "false"},
     {"retry", &kRetry, "Instead of the upstream's."},
     {"tls", &kUpstreamTls, "How a TLS target is spoken to; for upstream:// say it there."},
