@@ -287,7 +287,8 @@ def test_go_interop(start, interop, tmp_path, tls):
         failed = {case: result.stderr[-500:] for case in INTEROP if (result := run(case)).returncode != 0}
         assert not failed, json.dumps(failed, indent=1)
         for soak in ("rpc_soak", "channel_soak"):
-            result = run(soak, "-soak_iterations=200", "-soak_overall_timeout_seconds=40", "-soak_max_failures=0")
+            result = run(soak, "-soak_iterations=200", "-soak_overall_timeout_seconds=40", "-soak_max_failures=0",
+                         "-soak_per_iteration_max_acceptable_latency_ms=30000")
             assert result.returncode == 0, result.stderr[-2000:]
     finally:
         server.kill()
