@@ -48,7 +48,8 @@ grpc_ssl_certificate_config_reload_status RotatingCredentials::fetch(void* self,
   const ServerCertificate certificate = credentials.source_->current(number);
   if (number == credentials.given_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
   const grpc_ssl_pem_key_cert_pair pair{certificate.key_pem.c_str(), certificate.chain_pem.c_str()};
-  *config = grpc_ssl_server_certificate_config_create(nullptr, &pair, 1);
+  // Some root must be given although no client's chain is verified with it: that is the Authenticator's.
+  *config = grpc_ssl_server_certificate_config_create(certificate.chain_pem.c_str(), &pair, 1);
   if (*config == nullptr) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_FAIL;
   credentials.given_ = number;
   return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;

@@ -253,6 +253,10 @@ void RemoteConfig::on_alone() {
 
 void RemoteConfig::tell_draining() {
   draining_ = true;
+  if (save_timer_.armed()) {  // there may be no later
+    save_timer_.cancel();
+    save();
+  }
   cv::Report report;
   report.set_lifecycle(cv::LIFECYCLE_DRAINING);
   source_.report(report);

@@ -1,0 +1,102 @@
+#include "controlplane/controller/file_source.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <ctime>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "proto/json/config_file.h"
+
+namespace headgate::controller {
+
+namespace {
+
+constexpr size_t kMaxFile = 64 << 20;
+
+Result<std::string> read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Error{.code = Errc::kNotFound, .sys_errno = errno, .detail = "the file cannot be read"};
+  std::ostringstream text;
+  text << file.rdbuf();
+  std::string contents = std::move(text).str();
+  if (contents.size() > kMaxFile) return Error{.code = Errc::kTooLarge, .detail = "the file is larger than 64 MiB"};
+  return contents;
+}
+
+std::string working_directory() {
+  char path[PATH_MAX];
+  return getcwd(path, sizeof path) == nullptr ? "/" : path;
+}
+
+template <typename Message>
+void add(control::v1::Kind kind, const google::protobuf::RepeatedPtrField<Message>& messages, translate::Output& into) {
+  for (const Message& message : messages) into.resources.push_back(translate::encode(kind, message.name(), message));
+}
+
+std::shared_ptr<const translate::Output> output_of(const config::v1::ResourceSet& set) {
+  auto output = std::make_shared<translate::Output>();
+  if (set.has_settings()) {
+    output->resources.push_back(
+        translate::encode(control::v1::KIND_PROXY_SETTINGS, set.settings().name(), set.settings()));
+  }
+  add(control::v1::KIND_LISTENER, set.listeners(), *output);
+  add(control::v1::KIND_ROUTE_TABLE, set.route_tables(), *output);
+  add(control::v1::KIND_VIRTUAL_HOST, set.virtual_hosts(), *output);
+  add(control::v1::KIND_UPSTREAM, set.upstreams(), *output);
+  add(control::v1::KIND_ENDPOINT_SHARD, set.endpoint_shards(), *output);
+  add(control::v1::KIND_TLS_SECRET, set.tls_secrets(), *output);
+  add(control::v1::KIND_TICKET_KEYS, set.ticket_keys(), *output);
+  add(control::v1::KIND_DNS_ZONE, set.dns_zones(), *output);
+  std::sort(output->resources.begin(), output->resources.end(),
+            [](const translate::ResourcePtr& a, const translate::ResourcePtr& b) { return precedes(*a, *b); });
+  return output;
+}
+
+}  // namespace
+
+FileSource::Print FileSource::take_print(const std::string& path) {
+  struct stat facts = {};
+  if (stat(path.c_str(), &facts) != 0) return {};
+  return {.device = facts.st_dev,
+          .inode = facts.st_ino,
+          .size = facts.st_size,
+          .modified_ns = facts.st_mtim.tv_sec * 1'000'000'000 + facts.st_mtim.tv_nsec};
+}
+
+bool FileSource::has_changed() {
+  bool changed = !std::exchange(read_once_, true);
+  for (auto& [path, print] : prints_) {
+    const Print now = take_print(path);
+    changed |= !(std::exchange(print, now) == now);
+  }
+  return changed;
+}
+
+std::shared_ptr<const translate::Output> FileSource::poll(std::vector<std::string>& problems) {
+  if (!has_changed()) return nullptr;
+  // Before it is read: a change while we read is a change at the next call.
+  prints_ = {{path_, take_print(path_)}};
+  const Result<std::string> text = read_file(path_);
+  if (!text) {
+    problems.push_back(path_ + ": " + to_string(text.error()));
+    return nullptr;
+  }
+  json::ReadOptions options;
+  options.file_name = path_;
+  options.folder = json::folder_of(path_, working_directory());
+  options.now = std::time(nullptr);
+  options.read_file = [this](const std::string& path) {
+    prints_.emplace(path, take_print(path));
+    return read_file(path);
+  };
+  const json::ConfigFile file = json::read_config(*text, options);
+  for (const std::string& path : file.files) prints_.emplace(path, take_print(path));
+  for (const json::Diagnostic& diagnostic : file.diagnostics) problems.push_back(to_string(diagnostic));
+  return file.ok() ? output_of(file.resources) : nullptr;
+}
+
+}  // namespace headgate::controller

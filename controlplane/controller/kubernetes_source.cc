@@ -1,0 +1,78 @@
+#include "controlplane/controller/kubernetes_source.h"
+
+#include <utility>
+
+#include "dataplane/base/log.h"
+
+namespace headgate::controller {
+
+using kube::ObjectKind;
+
+namespace {
+
+// What the chart and the manifests put on the Pods of dataplanes.
+constexpr const char* kDataplanePods = "app.kubernetes.io/part-of=headgate";
+
+std::vector<kube::ObjectSink*> sinks(world::Store& store, const std::vector<kube::ObjectSink*>& listeners) {
+  std::vector<kube::ObjectSink*> all{&store};
+  all.insert(all.end(), listeners.begin(), listeners.end());
+  return all;
+}
+
+}  // namespace
+
+void KubernetesSource::FanOut::on_replace(ObjectKind kind, std::vector<kube::ObjectPtr> objects) {
+  for (kube::ObjectSink* sink : sinks_) sink->on_replace(kind, objects);
+}
+void KubernetesSource::FanOut::on_upsert(ObjectKind kind, kube::ObjectPtr object) {
+  for (kube::ObjectSink* sink : sinks_) sink->on_upsert(kind, object);
+}
+void KubernetesSource::FanOut::on_delete(ObjectKind kind, std::string_view name_space, std::string_view name) {
+  for (kube::ObjectSink* sink : sinks_) sink->on_delete(kind, name_space, name);
+}
+
+KubernetesSource::KubernetesSource(kube::Transport& transport, KubernetesSourceOptions options)
+    : store_(std::move(options.on_change)), sinks_(sinks(store_, options.listeners)) {
+  for (const ObjectKind kind : {ObjectKind::kIngress, ObjectKind::kService, ObjectKind::kEndpointSlice,
+                                ObjectKind::kSecret, ObjectKind::kConfigMap}) {
+    add_watch(transport, {.kind = kind, .name_space = options.name_space});
+  }
+  add_watch(transport, {.kind = ObjectKind::kIngressClass});
+  if (!options.own_namespace.empty()) {
+    add_watch(transport, {.kind = ObjectKind::kPod, .name_space = options.own_namespace, .label_selector = kDataplanePods});
+  }
+  if (options.nodes) add_watch(transport, {.kind = ObjectKind::kNode});
+}
+
+void KubernetesSource::add_watch(kube::Transport& transport, kube::WatchOptions options) {
+  kinds_.push_back(options.kind);
+  watches_.push_back(std::make_unique<kube::Watch>(transport, sinks_, std::move(options)));
+}
+
+Result<void> KubernetesSource::start() {
+  for (const auto& watch : watches_) HG_TRY(watch->start());
+  return {};
+}
+
+void KubernetesSource::stop() {
+  for (const auto& watch : watches_) watch->stop();
+}
+
+std::vector<std::pair<ObjectKind, kube::WatchCounts>> KubernetesSource::counts() const {
+  std::vector<std::pair<ObjectKind, kube::WatchCounts>> all;
+  for (const auto& watch : watches_) all.emplace_back(watch->kind(), watch->counts());
+  return all;
+}
+
+identity::PodStanding KubernetesSource::standing(const publish::Caller& caller) const {
+  using identity::PodStanding;
+  if (caller.pod.empty()) return PodStanding::kRuns;  // the token is bound to no Pod: its ServiceAccount was reviewed
+  const auto pod = store_.freeze().find<kubernetes::Pod>(caller.namespace_name, caller.pod);
+  if (pod == nullptr) return PodStanding::kUnknown;
+  if (!caller.pod_uid.empty() && pod->metadata().uid() != caller.pod_uid) return PodStanding::kEnded;
+  if (pod->spec().service_account_name() != caller.service_account) return PodStanding::kEnded;
+  const std::string& phase = pod->status().phase();
+  return phase == "Succeeded" || phase == "Failed" ? PodStanding::kEnded : PodStanding::kRuns;
+}
+
+}  // namespace headgate::controller
