@@ -45,10 +45,11 @@ struct PageRow {
   std::string_view path;
   Page page;
   bool is_action;
+  bool is_health = false;  // on the listener of -health, too
 };
 constexpr std::array kPages = {
-    PageRow{"/livez", Page::kLivez, false},     PageRow{"/readyz", Page::kReadyz, false},
-    PageRow{"/metrics", Page::kMetrics, false}, PageRow{"/config", Page::kConfig, false},
+    PageRow{"/livez", Page::kLivez, false, true},     PageRow{"/readyz", Page::kReadyz, false, true},
+    PageRow{"/metrics", Page::kMetrics, false, true}, PageRow{"/config", Page::kConfig, false},
     PageRow{"/stats", Page::kStats, false},     PageRow{"/reload", Page::kReload, true},
     PageRow{"/drain", Page::kDrain, true},      PageRow{"/reopen", Page::kReopen, true},
     PageRow{"/upgrade", Page::kUpgrade, true},
@@ -129,15 +130,15 @@ std::string outcome_json(const ActionOutcome& outcome) {
 }
 
 void Admin::handle(const AdminRequest& request, AdminDone done) {
-  if (may_come_from_a_page(request)) {
+  if (!request.health_only && may_come_from_a_page(request)) {
     HG_LOG(kWarn, kAdmin, "refused a request that a web page may have caused", {"host", request.host},
            {"origin", request.origin});
     return done(text_answer(403, "not from a web page\n"));
   }
   const bool reads = request.method == "GET" || request.method == "HEAD";
-  if (request.path == "/" && reads) return done(text_answer(200, index_text()));
+  if (request.path == "/" && reads && !request.health_only) return done(text_answer(200, index_text()));
   for (const PageRow& row : kPages) {
-    if (row.path != request.path) continue;
+    if (row.path != request.path || (request.health_only && !row.is_health)) continue;
     if (row.is_action ? request.method != "POST" : !reads) {
       AdminAnswer answer = text_answer(405, "method not allowed\n");
       answer.allow = row.is_action ? "POST" : "GET, HEAD";
@@ -238,6 +239,15 @@ Result<SocketAddress> parse_admin_address(std::string_view text) {
   if (!address || !address->is_loopback()) return invalid("the admin address must be a loopback address");
   if (parts->port == 0 && !text.ends_with(":0")) return invalid("the admin address needs a port");
   return SocketAddress::ip(*address, parts->port);
+}
+
+Result<SocketAddress> parse_health_address(std::string_view text) {
+  const Error expected{.code = Errc::kInvalid, .detail = "expected http://:PORT or http://ADDRESS:PORT"};
+  if (!text.starts_with("http://")) return expected;
+  text.remove_prefix(7);
+  if (text.ends_with('/')) text.remove_suffix(1);
+  const auto address = SocketAddress::parse(text);
+  return address && address->is_ip() && address->port() != 0 ? address : Result<SocketAddress>(expected);
 }
 
 SocketAddress default_admin_address() {

@@ -7,7 +7,8 @@
 //   POST /reload /drain /reopen /upgrade   JSON {"ok":BOOL,"message":TEXT,"problems":[...]}; 200, or 409 when it failed
 //
 // Only for a Unix socket (mode 0600) or a loopback address. Loopback is shared with every browser of the machine, so what
-// a web page can make a browser send is refused: a foreign Host, an Origin, a cross-site fetch.
+// a web page can make a browser send is refused: a foreign Host, an Origin, a cross-site fetch. The listener of -health
+// may have any address: it answers /livez, /readyz and /metrics, and has no other page.
 // Thread: control.   Owner: the supervisor.
 #pragma once
 
@@ -31,6 +32,7 @@ struct AdminRequest {
   std::string origin;      // Origin field
   std::string fetch_site;  // Sec-Fetch-Site field
   bool over_unix_socket = false;
+  bool health_only = false;  // came to the listener of -health
 };
 
 struct AdminAnswer {
@@ -127,6 +129,8 @@ class Admin {
 Result<SocketAddress> parse_admin_address(std::string_view text);
 // /run/headgate/headgate.sock for root, else below $XDG_RUNTIME_DIR; family kNone when there is no such directory.
 SocketAddress default_admin_address();
+// "http://:9902", "http://0.0.0.0:9902", "http://[::1]:9902": any address, but a port.
+Result<SocketAddress> parse_health_address(std::string_view text);
 // Permissions of the Unix socket.
 inline constexpr uint32_t kAdminSocketMode = 0600;
 

@@ -47,8 +47,8 @@ class AdminServer::AnswerRun final : public http::Run {
   std::shared_ptr<http::Exchange*> slot_;
 };
 
-AdminServer::AdminServer(event::Loop& loop, Admin& admin)
-    : loop_(loop), admin_(admin), context_{.loop = loop, .counters = counters_, .random = random_} {
+AdminServer::AdminServer(event::Loop& loop, Admin& admin, Pages pages)
+    : loop_(loop), admin_(admin), pages_(pages), context_{.loop = loop, .counters = counters_, .random = random_} {
   context_.date = &date_;
   limits_.body_bytes = 64 * 1024;
 }
@@ -89,6 +89,7 @@ void AdminServer::on_exchange(http::Exchange& exchange) {
   request.origin = head.headers.get(http::FieldId::kOrigin);
   request.fetch_site = head.headers.get("Sec-Fetch-Site");
   request.over_unix_socket = address_.is_unix();
+  request.health_only = pages_ == Pages::kHealth;
   auto* run = exchange.arena().make<AnswerRun>(exchange);
   admin_.handle(request, run->done());
 }

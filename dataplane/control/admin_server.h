@@ -21,7 +21,8 @@ class AdminServer final : private net::AcceptObserver, private http::ExchangeSin
  public:
   static constexpr size_t kMaxConnections = 128;
 
-  AdminServer(event::Loop& loop, Admin& admin);
+  enum class Pages : uint8_t { kAll, kHealth };
+  AdminServer(event::Loop& loop, Admin& admin, Pages pages = Pages::kAll);
   ~AdminServer();
   // `fd` is bound and listening.
   Result<void> start(UniqueFd fd, const SocketAddress& address);
@@ -39,6 +40,7 @@ class AdminServer final : private net::AcceptObserver, private http::ExchangeSin
 
   event::Loop& loop_;
   Admin& admin_;
+  const Pages pages_;
   Counters counters_;
   Random random_;
   http::DateCache date_;

@@ -13,7 +13,7 @@ constexpr uint32_t kMaxWorkers = 1024;
 constexpr uint32_t kMaxDrainSeconds = 86'400;
 
 enum class Flag : uint8_t {
-  kTo, kRoot, kCert, kKey, kBacklog, kConfig, kWorkers, kAdmin, kUser, kNoParent, kLogLevel, kDrainSeconds,
+  kTo, kRoot, kCert, kKey, kBacklog, kConfig, kWorkers, kAdmin, kHealth, kUser, kNoParent, kLogLevel, kDrainSeconds,
   kResources, kHelp, kVersion, kControl, kControlCa, kControlToken, kControlCert, kControlKey, kControlInsecure,
   kControlConfig, kNodeId, kStateDir, kPersistSecrets
 };
@@ -33,6 +33,7 @@ constexpr std::array kFlags = {
     FlagRow{"config", Flag::kConfig, true},
     FlagRow{"workers", Flag::kWorkers, true},
     FlagRow{"admin", Flag::kAdmin, true},
+    FlagRow{"health", Flag::kHealth, true},
     FlagRow{"user", Flag::kUser, true},
     FlagRow{"no-parent", Flag::kNoParent, false},
     FlagRow{"log-level", Flag::kLogLevel, true},
@@ -217,6 +218,7 @@ class Parser {
       case Flag::kKey: set_once(options().key, name, value); break;
       case Flag::kConfig: set_once(options().config, name, value); break;
       case Flag::kAdmin: set_once(options().admin, name, value); break;
+      case Flag::kHealth: set_once(options().health, name, value); break;
       case Flag::kUser: set_once(options().user, name, value); break;
       case Flag::kControl: set_once(options().control.target, name, value); break;
       case Flag::kControlCa: set_once(options().control.ca, name, value); break;
@@ -272,8 +274,8 @@ class Parser {
     }
     if (all.cert.empty() != all.key.empty()) fail("-cert needs -key, and -key needs -cert");
     const bool serving_flags = !all.listen.empty() || !all.targets.empty() || !all.root.empty() || !all.cert.empty() ||
-                               all.backlog || all.workers || !all.user.empty() || all.no_parent || all.drain_seconds ||
-                               !all.control.target.empty();
+                               all.backlog || all.workers || !all.user.empty() || !all.health.empty() || all.no_parent ||
+                               all.drain_seconds || !all.control.target.empty();
     if (all.command != Command::kServe) {
       if (serving_flags) fail("flags and URIs of the server have no place beside a command");
       return;
@@ -403,6 +405,7 @@ Process:
   -user NAME[:GROUP] serve as this user; ports are bound before
   -admin ADDRESS     unix:///run/headgate/headgate.sock (default as root, else below $XDG_RUNTIME_DIR),
                      http://127.0.0.1:9901, or off
+  -health ADDRESS    http://:9902: /livez /readyz /metrics and nothing else, for probes and scrapers on any address
   -log-level LEVEL   trace debug info warn error off (info); also HEADGATE_LOG_LEVEL
   -drain-seconds N   how long requests in flight may take after TERM, whatever the file says
   -no-parent         no parent process that keeps sockets, restarts and upgrades

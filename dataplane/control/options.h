@@ -52,6 +52,7 @@ struct Options {
   bool resources = false;            // print --resources
   std::optional<uint32_t> workers;
   std::string admin;  // empty: the default socket
+  std::string health;  // -health; empty: none
   std::string user;   // NAME[:GROUP]
   bool no_parent = false;
   std::optional<LogLevel> log_level;

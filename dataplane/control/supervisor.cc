@@ -51,6 +51,7 @@ Supervisor::Supervisor(Options options, std::unique_ptr<SocketBroker> broker)
                  }),
       admin_(*this),
       admin_server_(loop_, admin_),
+      health_server_(loop_, admin_, AdminServer::Pages::kHealth),
       watch_(loop_, [this](const std::vector<std::string>&) { on_files_changed(); }),
       ticket_timer_(loop_.timers(), event::Timer::call<&Supervisor::rotate_ticket_keys>, this),
       republish_timer_(loop_.timers(), event::Timer::call<&Supervisor::republish>, this),
@@ -158,6 +159,10 @@ bool Supervisor::start() {
     worker->start();
     worker->post([raw = worker.get(), keys = ticket_keys_] { raw->set_ticket_keys(keys); });
   }
+  if (!start_health()) {
+    exit_code_ = 1;
+    return false;
+  }
   const auto on_first = [this](const ActionOutcome& outcome) {
     if (!outcome.ok) {
       for (const AdminProblem& problem : outcome.problems) std::fprintf(stderr, "headgate: %s\n", problem.message.c_str());
@@ -217,6 +222,21 @@ bool Supervisor::start_admin() {
     return false;
   }
   return admin_server_.start(std::move(*fd), address).has_value();
+}
+
+bool Supervisor::start_health() {
+  if (options_.health.empty()) return true;
+  const auto refuse = [](const Error& error) {
+    std::fprintf(stderr, "headgate: -health: %s\n", to_string(error).c_str());
+    return false;
+  };
+  const auto address = parse_health_address(options_.health);
+  if (!address) return refuse(address.error());
+  ListenOptions options;
+  options.bind.reuse_port = false;
+  auto fd = broker_->acquire({.listener = "health", .address = *address}, options);
+  if (!fd) return refuse(fd.error());
+  return health_server_.start(std::move(*fd), *address).has_value();
 }
 
 void Supervisor::apply_log_settings(const config::v1::ProxySettings& settings) {

@@ -67,6 +67,7 @@ class Supervisor final : private AdminBackend,
 
   bool start();
   bool start_admin();
+  bool start_health();
   bool prepare_control();
   [[nodiscard]] bool has_file() const;
   void apply(std::shared_ptr<json::ConfigFile> file, Publisher::Done done);
@@ -97,6 +98,7 @@ class Supervisor final : private AdminBackend,
   std::string remote_settings_;            // in force, as bytes
   Admin admin_;
   AdminServer admin_server_;
+  AdminServer health_server_;
   SignalWatch signals_;
   FileWatch watch_;
   std::shared_ptr<const tls::TicketKeys> ticket_keys_;

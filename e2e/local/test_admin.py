@@ -112,3 +112,15 @@ def test_curl_reads_it(site):
     result = subprocess.run(["curl", "-sS", "--fail", "--unix-socket", str(site.socket), "http://localhost/metrics"], capture_output=True, text=True,
                             timeout=10, check=True)
     assert "headgate_http_requests_received_total" in result.stdout
+
+
+def test_the_health_listener_answers_probes_and_nothing_else(start):
+    port, health = free_port(), free_port()
+    server = start(config(port), args=["-health", f"http://:{health}"])
+
+    def ask(method, path):
+        with Raw(health) as client:
+            return client.request(path, method=method).status
+    assert [ask("GET", path) for path in ("/livez", "/readyz", "/metrics")] == [200, 200, 200]
+    assert [ask("POST", path) for path in ("/drain", "/reload")] == [404, 404] and ask("GET", "/config") == 404
+    assert server.admin("/readyz")[0] == 200

@@ -105,7 +105,7 @@ TEST(Docs, LinksLeadSomewhere) {
 // The map of the tree in the README names every folder that is there, and nothing that is not.
 TEST(Docs, TheMapShowsTheTree) {
   const std::string readme = read_file(kRoot / "README.md");
-  for (const char* top : {"dataplane", "proto", "manifests", "tests", "e2e"}) {
+  for (const char* top : {"dataplane", "proto", "charts", "manifests", "tests", "e2e"}) {
     for (const auto& entry : std::filesystem::directory_iterator(kRoot / top)) {
       if (!entry.is_directory() || entry.path().filename().string().starts_with("__")) continue;
       if (entry.path().filename() == "headgate") continue;  // a package path

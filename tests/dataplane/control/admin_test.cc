@@ -133,6 +133,21 @@ TEST_F(AdminTest, WebPagesAreKeptOut) {
   EXPECT_EQ(status({.host = "evil.example", .over_unix_socket = true}), 200);
 }
 
+TEST_F(AdminTest, TheHealthListenerHasThreePagesAndAnyHost) {
+  const auto status = [&](const char* method, const char* path) {
+    return ask({.method = method, .path = path, .host = "192.0.2.1:9902", .health_only = true}).status;
+  };
+  for (const char* path : {"/livez", "/readyz", "/metrics"}) {
+    EXPECT_EQ(status("GET", path), 200) << path;
+    EXPECT_EQ(status("POST", path), 405) << path;
+  }
+  for (const char* path : {"/", "/config", "/stats", "/reload", "/drain", "/reopen", "/upgrade"}) {
+    EXPECT_EQ(status("GET", path), 404) << path;
+    EXPECT_EQ(status("POST", path), 404) << path;
+  }
+  EXPECT_TRUE(backend_.actions.empty());
+}
+
 TEST_F(AdminTest, Stats) {
   backend_.workers[0].add(Counter::kConnectionsAccepted, 5);
   backend_.workers[1].add(Counter::kConnectionsAccepted, 2);
@@ -228,6 +243,19 @@ TEST(AdminAddress, Parse) {
   for (const char* bad : {"", "http://:9901", "http://0.0.0.0:9901", "http://192.0.2.1:1", "http://example.com:1",
                           "http://127.0.0.1", "https://127.0.0.1:1", "unix://relative", "unix://", "127.0.0.1:9901",
                           "http://127.0.0.1:99999"}) {
+    EXPECT_EQ(text(bad), "refused") << bad;
+  }
+}
+
+TEST(HealthAddress, AnyAddressButAPort) {
+  const auto text = [](std::string_view from) {
+    const auto address = parse_health_address(from);
+    return address ? address->to_string() : "refused";
+  };
+  EXPECT_EQ(text("http://:9902"), ":9902");
+  EXPECT_EQ(text("http://0.0.0.0:9902/"), "0.0.0.0:9902");
+  EXPECT_EQ(text("http://[2001:db8::1]:9902"), "[2001:db8::1]:9902");
+  for (const char* bad : {"", "off", ":9902", "http://0.0.0.0", "http://:0", "http://example.com:1", "unix:///a", "http://:x"}) {
     EXPECT_EQ(text(bad), "refused") << bad;
   }
 }
