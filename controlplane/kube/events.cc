@@ -72,6 +72,11 @@ void EventRecorder::record(Event event) {
   more_.notify_one();
 }
 
+size_t EventRecorder::room() const {
+  const std::lock_guard lock(mutex_);
+  return options_.queue - std::min(options_.queue, queue_.size());
+}
+
 EventCounts EventRecorder::counts() const {
   const std::lock_guard lock(mutex_);
   return counts_;

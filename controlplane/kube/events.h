@@ -63,6 +63,8 @@ class EventRecorder {
   // What waits is not written any more.
   void stop();
   void record(Event event);
+  // How many more the queue takes now.
+  [[nodiscard]] size_t room() const;
   [[nodiscard]] EventCounts counts() const;
 
  private:

@@ -40,7 +40,7 @@ kube::Event Notices::event_of(const translate::Note& note) const {
           .note = section.empty() ? note.message : section + ": " + note.message};
 }
 
-std::vector<kube::Event> Notices::set(const std::vector<translate::Note>& notes, bool tell, MonotonicTime now) {
+std::vector<kube::Event> Notices::set(const std::vector<translate::Note>& notes, size_t room) {
   std::map<std::tuple<kube::ObjectReference, std::string, std::string>, Told> next;
   for (const auto& note : notes) {
     const auto key = std::tuple(reference_of(note.object), note.reason, note.object.section() + ": " + note.message);
@@ -49,7 +49,7 @@ std::vector<kube::Event> Notices::set(const std::vector<translate::Note>& notes,
   }
   std::vector<kube::Event> events;
   for (const auto& [key, gone] : open_) {
-    if (next.contains(key) || !gone.told || !gone.note.warning || !tell) continue;
+    if (next.contains(key) || !gone.told || !gone.note.warning || events.size() >= room) continue;
     kube::Event event = event_of(gone.note);
     event.warning = false;
     event.reason = "Resolved";
@@ -57,14 +57,13 @@ std::vector<kube::Event> Notices::set(const std::vector<translate::Note>& notes,
     events.push_back(std::move(event));
   }
   open_ = std::move(next);
-  if (!tell) return {};
-  for (auto& event : due(now)) events.push_back(std::move(event));
   return events;
 }
 
-std::vector<kube::Event> Notices::due(MonotonicTime now) {
+std::vector<kube::Event> Notices::due(MonotonicTime now, size_t room) {
   std::vector<kube::Event> events;
   for (auto& [key, told] : open_) {
+    if (events.size() >= room) break;
     if (told.told && now - told.at < kAgain) continue;
     told.told = true;
     told.at = now;

@@ -22,10 +22,10 @@ class Notices {
 
   explicit Notices(std::string action) : action_(std::move(action)) {}
 
-  // All there are now. With `tell` the Events that are due; without, nothing is due, and nothing counts as told.
-  std::vector<kube::Event> set(const std::vector<translate::Note>& notes, bool tell, MonotonicTime now);
-  // Those that are due although nothing changed: told long ago, or not told yet.
-  std::vector<kube::Event> due(MonotonicTime now);
+  // All there are now. Returns what is settled, of what was told, when there is room for it; room 0 tells nothing.
+  std::vector<kube::Event> set(const std::vector<translate::Note>& notes, size_t room);
+  // Those not told yet, or long ago; at most `room`. The others stay due.
+  std::vector<kube::Event> due(MonotonicTime now, size_t room);
 
  private:
   struct Told {

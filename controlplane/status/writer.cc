@@ -86,11 +86,17 @@ void Writer::on_leadership() {
   const std::lock_guard lock(mutex_);
   queue_.clear();
   enqueue(ledger_.all_wrong());
+  tell_due();
+}
+
+// What the queue of the recorder has no room for now is due again at the next look.
+void Writer::tell_due() {
   if (!leads_()) return;
-  const MonotonicTime now = clock_.now();
-  for (Notices* notices : {&notes_, &rejects_}) {
-    for (auto& event : notices->due(now)) events_.record(std::move(event));
-  }
+  for (Notices* notices : {&notes_, &rejects_}) tell(notices->due(clock_.now(), events_.room()));
+}
+
+void Writer::tell(std::vector<kube::Event> events) {
+  for (auto& event : events) events_.record(std::move(event));
 }
 
 void Writer::set_admitted(const std::vector<control::v1::ObjectRef>& admitted) {
@@ -104,7 +110,8 @@ void Writer::set_admitted(const std::vector<control::v1::ObjectRef>& admitted) {
 
 void Writer::set_notes(const std::vector<translate::Note>& notes) {
   const std::lock_guard lock(mutex_);
-  for (auto& event : notes_.set(notes, leads_(), clock_.now())) events_.record(std::move(event));
+  tell(notes_.set(notes, leads_() ? events_.room() : 0));
+  tell_due();
 }
 
 void Writer::set_rejects(const std::vector<control::v1::Reject>& rejects) {
@@ -113,7 +120,8 @@ void Writer::set_rejects(const std::vector<control::v1::Reject>& rejects) {
     for (auto& note : notes_of(reject)) notes.push_back(std::move(note));
   }
   const std::lock_guard lock(mutex_);
-  for (auto& event : rejects_.set(notes, leads_(), clock_.now())) events_.record(std::move(event));
+  tell(rejects_.set(notes, leads_() ? events_.room() : 0));
+  tell_due();
 }
 
 void Writer::on_replace(ObjectKind kind, std::vector<kube::ObjectPtr> objects) {
@@ -221,14 +229,9 @@ void Writer::run() {
     std::optional<Key> key;
     {
       std::unique_lock lock(mutex_);
-      const bool leads = leads_();
-      if (leads) {
-        for (Notices* notices : {&notes_, &rejects_}) {
-          for (auto& event : notices->due(clock_.now())) events_.record(std::move(event));
-        }
-      }
+      tell_due();
       Duration pause = kLook;
-      if (leads) key = next_key(clock_.now(), pause);
+      if (leads_()) key = next_key(clock_.now(), pause);
       if (!key) {
         changed_.wait_for(lock, stop, pause, [this] { return std::exchange(woken_, false); });
         continue;

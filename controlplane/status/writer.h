@@ -72,6 +72,8 @@ class Writer final : public kube::ObjectSink {
   };
 
   void run();
+  void tell(std::vector<kube::Event> events);
+  void tell_due();
   void write(const Key& key);
   void enqueue(const std::vector<Key>& keys);
   void refresh_addresses();

@@ -17,23 +17,28 @@ translate::Note note(const std::string& message, const std::string& name = "cart
   return note;
 }
 
+constexpr size_t kRoom = 100;
+
 TEST(NoticesTest, NewAgainAndSettled) {
   Notices notices("Translate");
   FakeClock clock;
-  auto events = notices.set({note("a"), note("a")}, true, clock.now());
+  EXPECT_TRUE(notices.set({note("a"), note("a")}, kRoom).empty());
+  auto events = notices.due(clock.now(), kRoom);
   ASSERT_EQ(events.size(), 1U);
   EXPECT_EQ(events[0].regarding.api_version, "networking.k8s.io/v1");
   EXPECT_EQ(events[0].action, "Translate");
   EXPECT_TRUE(events[0].warning);
   auto newer = note("a");
   newer.object.set_generation(7);
-  EXPECT_TRUE(notices.set({newer}, true, clock.now()).empty());
-  EXPECT_EQ(notices.set({note("a"), note("b")}, true, clock.now()).size(), 1U);
+  notices.set({newer}, kRoom);
+  EXPECT_TRUE(notices.due(clock.now(), kRoom).empty());
+  notices.set({note("a"), note("b")}, kRoom);
+  EXPECT_EQ(notices.due(clock.now(), kRoom).size(), 1U);
   clock.advance(std::chrono::minutes(29));
-  EXPECT_TRUE(notices.due(clock.now()).empty());
+  EXPECT_TRUE(notices.due(clock.now(), kRoom).empty());
   clock.advance(std::chrono::minutes(1));
-  EXPECT_EQ(notices.due(clock.now()).size(), 2U);
-  events = notices.set({note("b")}, true, clock.now());
+  EXPECT_EQ(notices.due(clock.now(), kRoom).size(), 2U);
+  events = notices.set({note("b")}, kRoom);
   ASSERT_EQ(events.size(), 1U);
   EXPECT_FALSE(events[0].warning);
   EXPECT_EQ(events[0].reason, "Resolved");
@@ -43,11 +48,20 @@ TEST(NoticesTest, NewAgainAndSettled) {
 TEST(NoticesTest, OnlyTheLeaderTells) {
   Notices notices("Translate");
   FakeClock clock;
-  EXPECT_TRUE(notices.set({note("a")}, false, clock.now()).empty());
-  EXPECT_EQ(notices.due(clock.now()).size(), 1U);  // it leads now
-  EXPECT_TRUE(notices.due(clock.now()).empty());
-  notices.set({note("a"), note("b")}, false, clock.now());
-  EXPECT_TRUE(notices.set({note("a")}, true, clock.now()).empty());  // b was never told
+  notices.set({note("a")}, 0);
+  EXPECT_TRUE(notices.due(clock.now(), 0).empty());
+  EXPECT_EQ(notices.due(clock.now(), kRoom).size(), 1U);  // it leads now
+  notices.set({note("a"), note("b")}, 0);
+  EXPECT_TRUE(notices.set({note("a")}, kRoom).empty());  // b was never told
+}
+
+TEST(NoticesTest, WhatHasNoRoomIsToldLater) {
+  Notices notices("Translate");
+  FakeClock clock;
+  notices.set({note("a"), note("b"), note("c")}, kRoom);
+  EXPECT_EQ(notices.due(clock.now(), 2).size(), 2U);
+  EXPECT_EQ(notices.due(clock.now(), 2).size(), 1U);
+  EXPECT_EQ(notices.set({}, 2).size(), 2U);
 }
 
 TEST(NoticesTest, OfRejects) {
