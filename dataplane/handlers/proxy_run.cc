@@ -191,7 +191,20 @@ void ProxyRun::attempt() {
   }
 }
 
-void ProxyRun::on_connection(http::ClientStream& stream) { send(stream); }
+bool ProxyRun::client_left() {
+  if (exchange_.state() != http::Exchange::State::kDone) return false;
+  end_attempt();
+  state_ = State::kFailed;
+  return true;
+}
+
+void ProxyRun::on_connection(http::ClientStream& stream) {
+  if (client_left()) {
+    stream.cancel();
+  } else {
+    send(stream);
+  }
+}
 
 void ProxyRun::send(http::ClientStream& stream) {
   state_ = State::kSent;
@@ -210,10 +223,12 @@ void ProxyRun::send(http::ClientStream& stream) {
 
 void ProxyRun::on_informational(const http::ResponseHead& head) {
   // 100 is between us and each side; the others are for the client.
-  if (head.status != 100) exchange_.respond_informational(head);
+  if (!client_left() && head.status != 100) exchange_.respond_informational(head);
 }
 
 void ProxyRun::on_response_head(http::BodySource* body, BlockRef memory) {
+  if (body == nullptr) stream_ = nullptr;  // the connection is back in its pool
+  if (client_left()) return;
   const MonotonicTime now = worker_.loop.now();
   const uint16_t status = exchange_.response().status;
   exchange_.upstream_duration = now - sent_;
@@ -232,7 +247,6 @@ void ProxyRun::on_response_head(http::BodySource* body, BlockRef memory) {
     return;
   }
   state_ = State::kAnswered;
-  if (body == nullptr) stream_ = nullptr;  // the connection is back in its pool
   if (body_ != nullptr) body_->forget();
   if (timer_) client_deadline_ && body != nullptr ? timer_->arm_at(deadline_) : timer_->cancel();
   exchange_.keep_response(std::move(memory));
@@ -241,6 +255,7 @@ void ProxyRun::on_response_head(http::BodySource* body, BlockRef memory) {
 }
 
 void ProxyRun::on_tunnel(http::BodySource& from_upstream, BlockRef memory) {
+  if (client_left()) return;
   upstream::record_success(*upstream_, endpoint_, worker_.loop.now());
   state_ = State::kAnswered;
   if (timer_) timer_->cancel();
@@ -252,6 +267,7 @@ void ProxyRun::on_tunnel(http::BodySource& from_upstream, BlockRef memory) {
 }
 
 void ProxyRun::on_no_connection(const Error& error) {
+  if (client_left()) return;
   if (error.code == Errc::kOverloaded) {  // a limit of ours says nothing about the endpoint
     give_up(error);
     return;
@@ -264,6 +280,7 @@ void ProxyRun::on_no_connection(const Error& error) {
 
 void ProxyRun::on_failed(const Error& error) {
   stream_ = nullptr;  // closed
+  if (client_left()) return;
   const bool stale = error.retry == Retry::kIfConnectionWasReused;
   if (!stale && error.origin == Origin::kUpstream &&
       upstream::record_failure(*upstream_, endpoint_, worker_.loop.now())) {

@@ -38,6 +38,8 @@ class ProxyRun final : public http::Run, private http::ClientObserver, private u
   [[nodiscard]] std::optional<uint32_t> pick();
   void send(http::ClientStream& stream);
   void end_attempt();
+  // The exchange is over, and is destroyed at the end of this turn: nothing is worth doing any more.
+  bool client_left();
   bool retry(const Error& error, upstream::FailureKind kind, uint16_t status);
   void give_up(const Error& error);
   void on_deadline();

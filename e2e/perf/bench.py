@@ -47,6 +47,13 @@ def h2(path="/", connections=16, streams=32):
     return lambda port, seconds: ["h2load", "-t1", f"-c{connections}", f"-m{streams}", "-D", str(seconds), f"https://127.0.0.1:{port}{path}"]
 
 
+def calls(connections, streams):
+    """Unary calls as gRPC shapes them: a message up, a message down, and trailers."""
+    fields = [word for field in ("content-type: application/grpc", "te: trailers") for word in ("-H", field)]
+    return lambda port, seconds: ["h2load", "-t1", f"-c{connections}", f"-m{streams}", "-D", str(seconds), "-d", BENCH.message, *fields,
+                                  f"http://127.0.0.1:{port}/test.Service/Call"]
+
+
 CASES = [
     Case("proxy tiny", "proxy", wrk(), measure.wrk, count=exact(), goal={"haproxy": 1.05}),
     Case("proxy 10 KiB", "proxy10k", wrk(), measure.wrk, count=exact(), goal={"haproxy": 1.05}),
@@ -55,6 +62,9 @@ CASES = [
     Case("static 100 KiB", "static", wrk("/100k.bin", 16), measure.wrk, count=exact("/100k.bin"), goal={"nginx": 1.2}),
     Case("tls proxy tiny", "tls", wrk(scheme="https"), measure.wrk, count=exact(scheme="https")),
     Case("tls 100 KiB", "tlsstatic", wrk("/100k.bin", 16, "https"), measure.wrk, goal={"nginx": 1.4}),
+    Case("h2 TLS to h1 16x32", "tls", h2(), measure.h2load, goal={"haproxy": 1.05, "nginx": 1.6}),
+    Case("gRPC h2 to h2 16x32", "grpc", calls(16, 32), measure.h2load, goal={"haproxy": 1.3, "nginx": 7.0}),
+    Case("gRPC h2 to h2 64x1", "grpc", calls(64, 1), measure.h2load),
     Case("new connection", "proxy", wrk(headers=("Connection: close",)), measure.wrk, goal={"nginx": 1.0}),
     Case("tls handshake", "tls", lambda port, seconds: [BENCH.tool("perf_handshake"), port, seconds, "full"], measure.handshakes),
     Case("tls resumed", "tls", lambda port, seconds: [BENCH.tool("perf_handshake"), port, seconds, "resume"], measure.handshakes),
@@ -70,7 +80,7 @@ CASES = [
 ]
 MEMORY_CASES = ("idle connection", "idle memory")
 LATENCY_CASE = "latency"
-DEFAULT = [case.name for case in CASES if case.job in ("proxy", "proxy10k", "proxy100k", "static", "tls", "tlsstatic")]
+DEFAULT = [case.name for case in CASES if case.job in ("proxy", "proxy10k", "proxy100k", "static", "tls", "tlsstatic", "grpc")]
 BENCH = None
 
 
@@ -82,7 +92,9 @@ class Bench:
         self.may_build = options.build_peers
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="headgate-perf-"))
         self.directory.chmod(0o755)
-        self.backend_ports = {name: peers.free_port() for name in ("tiny", "10k", "100k")}
+        self.backend_ports = {name: peers.free_port() for name in ("tiny", "10k", "100k", "grpc")}
+        self.message = self.directory / "message"
+        self.message.write_bytes(b"\0" + (32).to_bytes(4, "big") + b"m" * 32)
         self.udp_port, self.iperf_port = peers.free_port(), peers.free_port()
         self.www, self.zone, self.queries = self.directory / "www", self.directory / "bench.zone", self.directory / "queries"
         self.cert, self.key, self.pem = (self.directory / name for name in ("site.pem", "site.key", "both.pem"))
@@ -98,6 +110,8 @@ class Bench:
         self.www.mkdir()
         for name, size in (("1k.bin", 1024), ("100k.bin", 102400)):
             (self.www / name).write_bytes(os.urandom(size))
+        (self.www / "test.Service").mkdir()
+        (self.www / "test.Service" / "Call").write_bytes(self.message.read_bytes())
         (self.www / "index.html").write_text("x" * 64)
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-subj",
                         "/CN=bench.local", "-addext", "subjectAltName=DNS:bench.local,IP:127.0.0.1", "-keyout", self.key, "-out", self.cert],
@@ -126,6 +140,9 @@ class Bench:
     def start_backends(self):
         for name, size in (("tiny", 0), ("10k", 10240), ("100k", 102400)):
             measure.start([self.tool("perf_backend"), "http", self.backend_ports[name], size], measure.LOAD_CORE)
+        if shutil.which("nghttpd"):
+            measure.start(["nghttpd", "--no-tls", "-a", "127.0.0.1", "-d", self.www, "--trailer", "grpc-status: 0",
+                           "-m", "1000", "-w", "20", "-W", "24", self.backend_ports["grpc"]], measure.LOAD_CORE)
         measure.start([self.tool("perf_backend"), "udp", self.udp_port], measure.LOAD_CORE)
         if shutil.which("iperf3"):
             measure.start(["iperf3", "-s", "-p", self.iperf_port], measure.LOAD_CORE)
