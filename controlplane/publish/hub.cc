@@ -324,14 +324,22 @@ void Hub::on_client_message(uint64_t id, Stream& stream, const std::string& byte
 }
 
 std::string Hub::contradiction(const control::v1::Node& node, const Caller& caller) {
+  // What it does not claim it cannot claim wrongly: the credentials say it.
   const auto differs = [](const std::string& known, const std::string& claimed) {
-    return !known.empty() && known != claimed;
+    return !known.empty() && !claimed.empty() && known != claimed;
   };
   if (differs(caller.namespace_name, node.namespace_())) return "namespace";
   if (differs(caller.service_account, node.service_account())) return "service_account";
   if (differs(caller.pod, node.pod())) return "pod";
   if (differs(caller.pod_uid, node.pod_uid())) return "pod_uid";
   return "";
+}
+
+void Hub::fill_in(const Caller& caller, control::v1::Node& node) {
+  if (!caller.namespace_name.empty()) node.set_namespace_(caller.namespace_name);
+  if (!caller.service_account.empty()) node.set_service_account(caller.service_account);
+  if (!caller.pod.empty()) node.set_pod(caller.pod);
+  if (!caller.pod_uid.empty()) node.set_pod_uid(caller.pod_uid);
 }
 
 Result<std::string> Hub::chosen_set(const control::v1::Node& node, const Caller& caller) const {
@@ -360,6 +368,7 @@ bool Hub::on_hello(uint64_t id, Stream& stream, control::v1::Hello hello) {
     finish(id, EndCode::kUnavailable, "not synchronized yet");
     return false;
   }
+  fill_in(stream.caller, *hello.mutable_node());
   if (!stream.session.on_hello(std::move(hello))) {
     finish(id, EndCode::kInvalidArgument, stream.session.problem());
     return false;

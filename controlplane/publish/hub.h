@@ -115,6 +115,8 @@ class Hub {
   void tell(uint64_t id, const control::v1::ProxyFacts& facts, bool own);
   void forget(uint64_t id);
   static std::string contradiction(const control::v1::Node& node, const Caller& caller);
+  // What the credentials say and the node left out.
+  static void fill_in(const Caller& caller, control::v1::Node& node);
   Result<std::string> chosen_set(const control::v1::Node& node, const Caller& caller) const;
 
   const ServerOptions options_;

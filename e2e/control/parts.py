@@ -175,7 +175,7 @@ class Load:
     def __init__(self, host, seconds, rate=2000, connections=20, path="/"):
         self.rate = rate
         command = ["h2load", "--h1", "-t1", f"-c{connections}", f"--rps={rate // connections}", f"-D{seconds}",
-                   f"--header=Host: {host}", f"http://127.0.0.1:{HTTP_PORT}{path}"]
+                   f"--header=:authority: {host}", f"http://127.0.0.1:{HTTP_PORT}{path}"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def result(self):

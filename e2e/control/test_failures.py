@@ -131,5 +131,5 @@ def test_a_stranger_gets_nothing(api, shop, tmp_path):
     (tmp_path / "ca.crt").write_text(api.get("configmap", "headgate-ca-roots", "headgate")["data"]["ca.crt"])
     with Headgate(args=["-control", f"{ADDRESS}:{controller.port}", "-control-ca", tmp_path / "ca.crt", "-node-id", "stranger",
                         "-control-token-file", tmp_path / "token"], env={"POD_NAMESPACE": "headgate"}, wait=False) as stranger:
-        stranger.wait_log("UNAUTHENTICATED|denied", 10)
+        stranger.wait_log("the token is not valid", 10)
         assert "stranger" not in controller.get("/debug/proxies")[1]
