@@ -43,16 +43,19 @@ def test_the_api_server_is_stopped_and_comes_back(api, shop, backends):
 
 def test_a_controller_that_slept_through_a_compaction_lists_again(api, shop, backends):
     controller, _ = shop
+    api.apply(ingress("gone", "gone.test"))
+    wait_answer("gone.test")
     load = Load("shop.test", 25)
     controller.signal(signal.SIGSTOP)
     for turn in range(30):
         api.apply(endpoints("cart", backends[turn % 2]))
-    api.delete("ingress", "cart")
+    api.delete("ingress", "gone")
     time.sleep(7)  # two intervals of compaction
     api.restart()  # and the watch cache begins anew: the controller's version is gone from both
-    api.apply(ingress("cart", "shop.test"), ingress("late", "late.test"), endpoints("cart", backends[2]))
+    api.apply(ingress("late", "late.test"), endpoints("cart", backends[2]))
     controller.signal(signal.SIGCONT)
     wait_answer("late.test", body=backends[2], seconds=45)
+    assert ask("gone.test")[0] == 404
     load.end()
 
 
