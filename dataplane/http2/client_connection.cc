@@ -69,6 +69,11 @@ void ClientConnection::drain() {
   if (open_ == 0) expect_at(worker().loop.now());
 }
 
+void ClientConnection::give_up() {
+  streams_.for_each([](ClientStream& stream) { stream.cancel(); });
+  close_now();
+}
+
 ClientConnection::Tunnels ClientConnection::tunnels() const {
   if (!settings_seen_) return Tunnels::kUnknown;
   const bool taken = nghttp2_session_get_remote_settings(session(), NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;

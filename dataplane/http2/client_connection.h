@@ -62,6 +62,8 @@ class ClientConnection final : public Pooled<ClientConnection>, public ListNode<
   [[nodiscard]] bool settled() const { return settings_seen_; }
   // Takes no more requests; closes with its last.
   void drain();
+  // Closes at once; those who wait for answers are told nothing: they are on their way out, too.
+  void give_up();
 
   // -- for ClientStream
   [[nodiscard]] const http::HttpLimits& limits() const { return limits_; }

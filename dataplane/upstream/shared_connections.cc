@@ -6,8 +6,8 @@ namespace headgate::upstream {
 
 void SharedConnections::close_now() {
   // Each reports to us and unlinks.
-  while (http2::ClientConnection* connection = connections_.front()) connection->close_now();
-  while (http2::ClientConnection* connection = leaving_.front()) connection->close_now();
+  while (http2::ClientConnection* connection = connections_.front()) connection->give_up();
+  while (http2::ClientConnection* connection = leaving_.front()) connection->give_up();
 }
 
 void SharedConnections::add(std::unique_ptr<net::ByteStream> stream) {
