@@ -64,7 +64,16 @@ class KubernetesSecretStore final : public SecretStore {
                    {"metadata", {{"name", name}, {"namespace", name_space_}, {"labels", labels()}}},
                    {"type", "Opaque"},
                    {"data", std::move(values)}};
-    if (!version.empty()) secret["metadata"]["resourceVersion"] = version;
+    if (!version.empty()) {
+      const Answer now = rest_.get(path(name));
+      if (!now.ok()) return error_of("reading a Secret", now);
+      Json kept = kube::parse_json(now.body);
+      if (kube::text_at(kube::child_of(kept, "metadata"), "resourceVersion") != version) {
+        return Error{.code = Errc::kExists, .detail = "somebody else was faster"};
+      }
+      kept["data"] = secret["data"];
+      secret = std::move(kept);  // with its version, which the API server compares once more
+    }
     const Answer answer = version.empty()
                               ? rest_.post(kube::collection_path(kube::row_of(kube::ObjectKind::kSecret), name_space_),
                                            kube::to_text(secret))
@@ -108,6 +117,8 @@ class KubernetesTokenReviewer final : public TokenReviewer {
     }
     const Json document = kube::parse_json(answer.body);
     const Json& status = kube::child_of(document, "status");
+    // An answer that says nothing denies nothing.
+    if (!status.is_object()) return Error{.code = Errc::kMalformed, .detail = "the API server's token review"};
     const Json& user = kube::child_of(status, "user");
     TokenReview review;
     const Json& authenticated = kube::child_of(status, "authenticated");

@@ -14,7 +14,7 @@ namespace headgate::identity {
 
 inline constexpr const char* kRootsConfigMap = "headgate-ca-roots";  // key ca.crt, mounted by dataplanes
 
-// Secrets of the type Opaque in one namespace.
+// Secrets of the type Opaque in one namespace. Labels and annotations that others have added to one stay.
 std::unique_ptr<SecretStore> make_kubernetes_secret_store(kube::Transport& transport, std::string name_space);
 
 std::unique_ptr<TokenReviewer> make_kubernetes_token_reviewer(kube::Transport& transport);

@@ -10,6 +10,7 @@ namespace headgate::inject {
 
 // Names in a Pod that are ours. Paths are those inside the sidecar.
 inline constexpr const char* kContainerName = "headgate-proxy";
+inline constexpr const char* kProgram = "/usr/bin/headgate";  // in the image
 inline constexpr const char* kConfigVolume = "headgate-config";
 inline constexpr const char* kTlsVolume = "headgate-tls";
 inline constexpr const char* kTmpVolume = "headgate-tmp";

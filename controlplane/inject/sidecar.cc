@@ -34,7 +34,7 @@ void set_resources(Json& container, const Wishes& wishes, const Settings& settin
 }
 
 Json probe(int64_t period_s, int64_t failures) {
-  return {{"exec", {{"command", {"headgate", "healthcheck", "-admin", kAdminAddress}}}},
+  return {{"exec", {{"command", {kProgram, "healthcheck", "-admin", kAdminAddress}}}},
           {"periodSeconds", period_s},
           {"timeoutSeconds", 3},
           {"failureThreshold", failures}};
@@ -51,7 +51,7 @@ Sidecar build_sidecar(const Wishes& wishes, const Settings& settings, const std:
   if (wishes.drain_seconds) arguments.insert(arguments.end(), {"-drain-seconds", std::to_string(*wishes.drain_seconds)});
   container = {{"name", kContainerName},
                {"image", wishes.image.empty() ? settings.image : wishes.image},
-               {"command", {"headgate"}},
+               {"command", {kProgram}},
                {"args", std::move(arguments)},
                {"securityContext",
                 {{"runAsNonRoot", true},

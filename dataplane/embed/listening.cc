@@ -11,6 +11,7 @@
 
 #include "dataplane/base/log.h"
 #include "dataplane/net/socket.h"
+#include "dataplane/tls/crypto.h"
 
 namespace headgate::embed {
 namespace {
@@ -26,17 +27,15 @@ Result<std::string> read_file(const std::string& path, std::string& why) {
   return text.str();
 }
 
-Result<std::shared_ptr<const snapshot::ListenerTls>> read_tls(const ListenOptions& options, const std::string& listener,
-                                                              std::string& why) {
+// `source` stands for the certificate in messages.
+Result<std::shared_ptr<const snapshot::ListenerTls>> build_tls(std::string_view chain, std::string key,
+                                                               const std::string& source, const std::string& listener,
+                                                               std::string& why) {
   constexpr Error kBad{.code = Errc::kTls, .detail = "certificate"};
-  const auto chain = read_file(options.certificate_file, why);
-  if (!chain) return chain.error();
-  auto key = read_file(options.key_file, why);
-  if (!key) return key.error();
-  auto parsed = tls::Certificate::parse(*chain, *std::move(key), {}, system_clock().wall());
+  auto parsed = tls::Certificate::parse(chain, std::move(key), {}, system_clock().wall());
   std::vector<std::string> warnings = std::move(parsed.warnings);
   if (parsed.certificate == nullptr) {
-    why = options.certificate_file + ": " + parsed.problem;
+    why = source + ": " + parsed.problem;
     return kBad;
   }
   auto built = std::make_shared<snapshot::ListenerTls>();
@@ -46,12 +45,21 @@ Result<std::shared_ptr<const snapshot::ListenerTls>> read_tls(const ListenOption
   const tls::CertificateBinding binding{.certificate = parsed.certificate, .is_default = true};
   built->names = tls::ServerNames::build({&binding, 1}, why, warnings);
   for (const std::string& warning : warnings) {
-    HG_LOG(kWarn, kTls, "certificate", {"file", options.certificate_file}, {"warning", warning});
+    HG_LOG(kWarn, kTls, "certificate", {"file", source}, {"warning", warning});
   }
   if (built->names == nullptr) return kBad;
   // Made once here, so that what a worker could not use is known now.
   if (tls::ServerContext::make(built->settings, built->names, why) == nullptr) return kBad;
   return std::shared_ptr<const snapshot::ListenerTls>(std::move(built));
+}
+
+Result<std::shared_ptr<const snapshot::ListenerTls>> read_tls(const ListenOptions& options, const std::string& listener,
+                                                              std::string& why) {
+  const auto chain = read_file(options.certificate_file, why);
+  if (!chain) return chain.error();
+  auto key = read_file(options.key_file, why);
+  if (!key) return key.error();
+  return build_tls(*chain, *std::move(key), options.certificate_file, listener, why);
 }
 
 // SO_REUSEPORT would let us share the port of a stranger that uses it too: is it free for us alone?
@@ -80,7 +88,12 @@ Result<std::unique_ptr<Listening>> Listening::open(std::string_view address, con
     why = "\"" + std::string(address) + "\" is no address to listen on";
     return Error{.code = Errc::kInvalid, .detail = "address to listen on"};
   }
-  if (options.certificate_file.empty() != options.key_file.empty()) {
+  if (!options.certificate_file.empty() && !options.certificate_pem.empty()) {
+    why = "a certificate is given as files or as text";
+    return Error{.code = Errc::kInvalid, .detail = "certificate as files and as text"};
+  }
+  if (options.certificate_file.empty() != options.key_file.empty() ||
+      options.certificate_pem.empty() != options.key_pem.empty()) {
     why = "a certificate and its key go together";
     return Error{.code = Errc::kInvalid, .detail = "certificate without key, or key without certificate"};
   }
@@ -89,6 +102,10 @@ Result<std::unique_ptr<Listening>> Listening::open(std::string_view address, con
   if (auto bound = listening->bind(workers, why); !bound) return bound.error();
   if (!options.certificate_file.empty()) {
     if (auto read = listening->reload(why); !read) return read.error();
+  }
+  if (!options.certificate_pem.empty()) {
+    if (auto set = listening->set_certificate(options.certificate_pem, options.key_pem, why); !set) return set.error();
+    tls::wipe(listening->options_.key_pem);
   }
   return listening;
 }
@@ -131,6 +148,14 @@ Result<void> Listening::reload(std::string& why) {
   auto read = read_tls(options_, address_.to_string(), why);
   if (!read) return read.error();
   tls_ = *std::move(read);
+  return {};
+}
+
+Result<void> Listening::set_certificate(std::string_view certificate_pem, std::string_view key_pem, std::string& why) {
+  if (options_.certificate_pem.empty()) return {};
+  auto built = build_tls(certificate_pem, std::string(key_pem), "certificate", address_.to_string(), why);
+  if (!built) return built.error();
+  tls_ = *std::move(built);
   return {};
 }
 

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dataplane/base/address.h"
@@ -28,6 +29,8 @@ class Listening {
 
   // Reads the certificate files again. The old ones stay on failure.
   Result<void> reload(std::string& why);
+  // For a listener whose certificate is a text; nothing for the others. The old one stays on failure.
+  Result<void> set_certificate(std::string_view certificate_pem, std::string_view key_pem, std::string& why);
   // One socket for each worker; once.
   std::vector<UniqueFd> take_sockets() { return std::move(sockets_); }
 

@@ -33,6 +33,7 @@ class Server::State {
   Result<uint16_t> listen(std::string_view address, const ListenOptions& options);
   Result<void> start();
   Result<void> reload_certificates();
+  Result<void> set_certificate(std::string_view certificate_pem, std::string_view key_pem);
   void stop(Duration grace);
   [[nodiscard]] const std::string& problem() const { return problem_; }
   [[nodiscard]] bool running() const { return stage_ == Stage::kRunning; }
@@ -48,6 +49,7 @@ class Server::State {
   std::shared_ptr<const snapshot::Snapshot> make_snapshot();
   std::vector<std::string> apply(std::vector<std::vector<worker::ListenerSocket>> sockets);
   void start_workers();
+  Result<void> use_certificates();
   void end_threads();
   void post_ticket_keys();
   void on_ticket_check();
@@ -213,6 +215,19 @@ Result<void> Server::State::reload_certificates() {
   for (const auto& listening : listening_) {
     if (auto read = listening->reload(why); !read) return fail(read.error(), why);
   }
+  return use_certificates();
+}
+
+Result<void> Server::State::set_certificate(std::string_view certificate_pem, std::string_view key_pem) {
+  if (stage_ != Stage::kRunning) return fail(invalid("not running"), "set_certificate() comes after start()");
+  std::string why;
+  for (const auto& listening : listening_) {
+    if (auto set = listening->set_certificate(certificate_pem, key_pem, why); !set) return fail(set.error(), why);
+  }
+  return use_certificates();
+}
+
+Result<void> Server::State::use_certificates() {
   snapshot_ = make_snapshot();
   const auto problems = apply(std::vector<std::vector<worker::ListenerSocket>>(workers_.size()));
   if (problems.empty()) return {};
@@ -279,6 +294,9 @@ Result<uint16_t> Server::listen(std::string_view address, const ListenOptions& o
 }
 Result<void> Server::start() { return state_->start(); }
 Result<void> Server::reload_certificates() { return state_->reload_certificates(); }
+Result<void> Server::set_certificate(std::string_view certificate_pem, std::string_view key_pem) {
+  return state_->set_certificate(certificate_pem, key_pem);
+}
 void Server::stop(std::chrono::milliseconds grace) { state_->stop(grace); }
 const std::string& Server::problem() const { return state_->problem(); }
 

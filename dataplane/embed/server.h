@@ -55,6 +55,9 @@ struct ListenOptions {
   // PEM files, both or neither: with them the listener speaks TLS 1.2 and 1.3.
   std::string certificate_file;  // chain, leaf first
   std::string key_file;
+  // Instead of files: the texts themselves, both or neither; replaced by set_certificate().
+  std::string certificate_pem;
+  std::string key_pem;
   uint32_t unix_mode = 0;  // permissions of a Unix socket; 0: as the umask says
 };
 
@@ -100,6 +103,8 @@ class Server {
   // Reads the certificate files again: new handshakes use them, open connections stay. Keeps the old ones on failure.
   // After start().
   Result<void> reload_certificates();
+  // The same for listeners whose certificate was given as text: all of them get this one.
+  Result<void> set_certificate(std::string_view certificate_pem, std::string_view key_pem);
   // Accepts no more, lets requests in flight finish for up to `grace`, closes the rest and joins all threads. Returns
   // when the handlers that run on the pool have returned: their write() gives false after `grace`.
   void stop(std::chrono::milliseconds grace = std::chrono::seconds(30));

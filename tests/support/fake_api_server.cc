@@ -220,7 +220,7 @@ bool FakeApiServer::answer_object(int fd, const Request& request, const Target& 
   if (request.method == "POST") {
     body["metadata"]["namespace"] = target.name_space;
     const bool there = objects.contains({target.name_space, body["metadata"].value("name", "")});
-    if (!there) store(target.plural, body, "ADDED");
+    if (!there) body["metadata"]["resourceVersion"] = store(target.plural, body, "ADDED");
     lock.unlock();
     return there ? reply_status(fd, 409, "AlreadyExists") : reply(fd, 201, body.dump());
   }
