@@ -4,23 +4,20 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <set>
 #include <sstream>
-#include <string>
 #include <utility>
-#include <vector>
 
-#include "controlplane/kube/manifests.h"
+#include "controlplane/translate/explain.h"
 #include "controlplane/translate/translator.h"
 #include "controlplane/world/world.h"
-#include "headgate/config/v1/virtual_host.pb.h"
 
 namespace headgate::controller {
 
 namespace {
 
 namespace fs = std::filesystem;
-using config::v1::Route;
-using config::v1::VirtualHost;
 
 bool is_manifest(const fs::path& path) {
   const std::string extension = path.extension().string();
@@ -62,80 +59,68 @@ std::vector<kube::ManifestFile> read_files(const std::vector<std::string>& names
   return files;
 }
 
-std::string path_of(const Route& route) {
-  using Match = config::v1::RouteMatch;
-  switch (route.match().path_case()) {
-    case Match::kExact: return "= " + route.match().exact();
-    case Match::kPrefix: return route.match().prefix();
-    case Match::kSegment: return route.match().segment() + "/*";
-    case Match::kRegex: return "~ " + route.match().regex();
-    case Match::kRawPrefix: return route.match().raw_prefix() + "*";
-    case Match::PATH_NOT_SET: break;
+// Ingresses of the classes that nobody defined: their classes, made ours.
+std::set<std::string> assume_classes(world::World& world, const translate::Settings& settings) {
+  std::set<std::string> assumed;
+  world.visit<kubernetes::Ingress>([&](const world::ObjectKey&, const kubernetes::Ingress& ingress) {
+    const auto legacy = ingress.metadata().annotations().find("kubernetes.io/ingress.class");
+    const bool old = legacy != ingress.metadata().annotations().end() && !legacy->second.empty();
+    const std::string name = old ? legacy->second : ingress.spec().ingress_class_name();
+    if (!name.empty() && world.find<kubernetes::IngressClass>("", name) == nullptr) assumed.insert(name);
+  });
+  for (const std::string& name : assumed) {
+    auto object = std::make_shared<kubernetes::IngressClass>();
+    object->mutable_metadata()->set_name(name);
+    object->mutable_spec()->set_controller(settings.controller);
+    world.set(world::ObjectKind::kIngressClass, object);
   }
-  return "/";
+  return assumed;
 }
 
-std::string action_of(const Route& route) {
-  switch (route.action_case()) {
-    case Route::kProxy: {
-      std::string targets;
-      for (const config::v1::Backend& backend : route.proxy().backends()) {
-        targets += (targets.empty() ? "" : ", ") + backend.upstream();
-        if (backend.has_weight()) targets += " weight " + std::to_string(backend.weight());
-      }
-      return targets.empty() ? "503 (no back end)" : targets;
-    }
-    case Route::kRespond: return "answers " + std::to_string(route.respond().status());
-    case Route::kRedirect:
-      return "redirects (" + std::to_string(route.redirect().status()) + ") to " + route.redirect().location();
-    case Route::kStaticFiles: return "files of " + route.static_files().root();
-    case Route::kEcho: return "echo";
-    case Route::ACTION_NOT_SET: break;
-  }
-  return "nothing";
-}
-
-void print_hosts(const translate::Output& output) {
-  for (const translate::ResourcePtr& resource : output.resources) {
-    if (resource->kind != control::v1::KIND_VIRTUAL_HOST) continue;
-    VirtualHost host;
-    host.ParseFromString(resource->body);
-    std::printf("%s", host.host() == "*" ? "every other host" : host.host().c_str());
-    for (const std::string& alias : host.aliases()) std::printf(", %s", alias.c_str());
-    std::printf("\n");
-    for (const Route& route : host.routes()) {
-      std::printf("  %-32s -> %s\n", path_of(route).c_str(), action_of(route).c_str());
-    }
-  }
-}
-
-// Returns whether one of them is a warning.
-bool print_notes(const translate::Output& output) {
-  bool warned = false;
-  for (const translate::Note& note : output.notes) {
-    warned |= note.warning;
-    std::printf("%s: %s %s/%s: %s [%s]\n", note.warning ? "warning" : "note", note.object.kind().c_str(),
-                note.object.namespace_().c_str(), note.object.name().c_str(), note.message.c_str(), note.reason.c_str());
-  }
-  return warned;
+std::string count(size_t number, const std::string& thing) {
+  return std::to_string(number) + " " + thing + (number == 1 ? "" : thing.ends_with('s') ? "es" : "s");
 }
 
 }  // namespace
 
+ManifestCheck check_manifests(const std::vector<kube::ManifestFile>& files, translate::Settings settings) {
+  ManifestCheck result;
+  const kube::Manifests read = kube::read_manifests(files);
+  world::World world;
+  for (const kube::ManifestObject& object : read.objects) {
+    if (world.objects(object.kind).find(world::key_of(*object.object)) != nullptr) {
+      result.text += object.where + ": " + std::string(world::kind_name(object.kind)) + " " +
+                     world::key_of(*object.object).name + " is there a second time; this one counts\n";
+      result.exit_status = 1;
+    }
+    world.set(object.kind, object.object);
+  }
+  for (const std::string& error : read.errors) result.text += error + "\n";
+  settings.watch_without_class = true;
+  for (const std::string& name : assume_classes(world, settings)) {
+    result.text += "IngressClass " + name + ": in no file; taken as ours\n";
+  }
+  const translate::Output output = translate::translate(world, settings);
+  if (!result.text.empty()) result.text += "\n";
+  result.text += translate::explain(output);
+  if (!read.ignored.empty()) result.text += "\nnot looked at: " + count(read.ignored.size(), "object") + " of other kinds\n";
+
+  const auto warnings = static_cast<size_t>(
+      std::count_if(output.notes.begin(), output.notes.end(), [](const translate::Note& note) { return note.warning; }));
+  const size_t ingresses = world.objects(world::ObjectKind::kIngress).size();
+  result.text += "\n" + std::to_string(output.admitted.size()) + " of " + count(ingresses, "Ingress") + " served, " +
+                 count(warnings, "warning") + "\n";
+  if (warnings > 0) result.exit_status = 1;
+  if (!read.errors.empty()) result.exit_status = 2;
+  return result;
+}
+
 int check_manifests(const Options& options) {
   std::vector<std::string> problems;
-  const kube::Manifests manifests = kube::read_manifests(read_files(options.manifests, problems));
-  problems.insert(problems.end(), manifests.errors.begin(), manifests.errors.end());
-  world::World world;
-  for (const kube::ManifestObject& object : manifests.objects) world.set(object.kind, object.object);
-  const translate::Output output = translate::translate(world, options.translation);
-
-  print_hosts(output);
-  const bool warned = print_notes(output);
-  for (const std::string& ignored : manifests.ignored) std::printf("not looked at: %s\n", ignored.c_str());
+  const ManifestCheck check = check_manifests(read_files(options.manifests, problems), options.translation);
+  std::printf("%s", check.text.c_str());
   for (const std::string& problem : problems) std::fprintf(stderr, "%s\n", problem.c_str());
-  if (!problems.empty()) return 2;
-  return warned ? 1 : 0;
+  return problems.empty() ? check.exit_status : 2;
 }
 
 }  // namespace headgate::controller

@@ -51,8 +51,9 @@ void read_l4_services(Reads& reads, const Settings& settings, bool udp, Globals&
   const auto map = reads.find<kubernetes::ConfigMap>(name_space, name);
   if (map == nullptr) return;
   Notes notes(reference_to("", "ConfigMap", map->metadata()));
+  const std::map<std::string, std::string> sorted(map->data().begin(), map->data().end());
   std::map<uint32_t, std::string> ports;
-  for (const auto& [key, value] : map->data()) {
+  for (const auto& [key, value] : sorted) {
     const auto port = parse_decimal<uint16_t>(key);
     if (!port || *port == 0) {
       notes.warn("InvalidKey", quote_json(key) + " is no port");

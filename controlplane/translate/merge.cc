@@ -161,7 +161,8 @@ class HostMerger {
       std::string why = ingress->regex ? ingress->regex_reason : "";
       for (const Location& location : locations_) {
         if (!why.empty()) break;
-        if (location.ingress == ingress && !ingress->rewrite_target.empty() && ingress->rewrite_target != location.rule->path) {
+        const bool own = location.ingress == ingress && !location.implied;
+        if (own && !ingress->rewrite_target.empty() && ingress->rewrite_target != location.rule->path) {
           why = "rewrite-target";
         }
       }
@@ -320,7 +321,8 @@ class HostMerger {
     const IngressModel& ingress = *location.ingress;
     const PathRule& rule = *location.rule;
     std::string prefix_of_rewrite = ingress.proxy.forwarded().prefix();
-    if (pattern && !ingress.rewrite_target.empty() && ingress.rewrite_target != rule.path) {
+    const bool rewritten = pattern && !location.implied;
+    if (rewritten && !ingress.rewrite_target.empty() && ingress.rewrite_target != rule.path) {
       std::string why;
       auto target = rewrite_text(ingress.rewrite_target, *pattern, &why);
       if (!target) {
