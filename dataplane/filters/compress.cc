@@ -1,7 +1,5 @@
 #include "dataplane/filters/compress.h"
 
-#include <array>
-
 #include "dataplane/base/text.h"
 #include "dataplane/filters/encoded_body.h"
 #include "dataplane/filters/variant_cache.h"
@@ -15,8 +13,15 @@ namespace {
 
 using http::FieldId;
 
-// What we can make, the best first.
-constexpr std::array kAvailable = {http::Coding::kGzip};
+EncoderLease take_encoder(http::Coding coding, int level) {
+  switch (coding) {
+    case http::Coding::kGzip: return take_gzip_encoder(level);
+    case http::Coding::kBrotli: return take_brotli_encoder(level);
+    case http::Coding::kZstd: return take_zstd_encoder(level);
+    case http::Coding::kIdentity: break;
+  }
+  return {};
+}
 
 bool type_is_listed(const std::vector<std::string>& list, std::string_view content_type) {
   const std::string_view type = trim(content_type.substr(0, content_type.find(';')));
@@ -60,7 +65,7 @@ class CompressRun final : public http::FilterRun {
     if ((body == nullptr && !to_head) || !suits(head)) return body;
     http::add_vary(head.headers, "Accept-Encoding");
     const auto accepted = http::AcceptEncoding::parse(exchange.request().headers);
-    const http::Coding coding = accepted.choose(kAvailable);
+    const http::Coding coding = accepted.choose(options_.codings);
     if (coding == http::Coding::kIdentity) return body;
     if (body == nullptr) {
       describe(exchange, head, coding, std::nullopt);
@@ -107,16 +112,16 @@ class CompressRun final : public http::FilterRun {
         return exchange.arena().make<http::BufferBody>(std::move(variant));
       }
     }
-    EncoderLease encoder = take_gzip_encoder(options_.level);
+    EncoderLease encoder = take_encoder(coding, options_.level);
     if (!encoder) return &body;
     describe(exchange, head, coding, std::nullopt);
     return exchange.arena().make<EncodedBody>(body, std::move(encoder), exchange.arena(), variants, key);
   }
 
   // RFC 9110 15.4.5: a 304 has the ETag of the 200 that this request would have got: weak if that were compressed.
-  static void keep_etag_of_variant(http::Exchange& exchange, http::ResponseHead& head) {
+  void keep_etag_of_variant(http::Exchange& exchange, http::ResponseHead& head) const {
     const auto accepted = http::AcceptEncoding::parse(exchange.request().headers);
-    if (accepted.choose(kAvailable) == http::Coding::kIdentity) return;
+    if (accepted.choose(options_.codings) == http::Coding::kIdentity) return;
     const std::string_view etag = head.headers.get(FieldId::kETag);
     if (etag.empty() || etag.starts_with("W/")) return;
     const std::string_view weak = exchange.arena().concat("W/", etag);

@@ -11,16 +11,18 @@
 #include <string_view>
 #include <vector>
 
+#include "dataplane/http/accept.h"
 #include "dataplane/http/filter.h"
 #include "dataplane/http/message.h"
 
 namespace headgate::filters {
 
 struct CompressOptions {
+  std::vector<http::Coding> codings{http::Coding::kGzip};  // what may be made; the earlier when a client likes two alike
   std::vector<std::string> content_types;  // "text/html", "text/*"; empty: see http::is_compressible
   uint64_t min_bytes = 256;                // of bodies whose length is known
   uint64_t max_bytes = 5 * 1024 * 1024;
-  int level = 5;  // 1-9
+  int level = 5;  // 1-9, for brotli to 11, for zstd to 19
   bool with_cookies = false;
 };
 

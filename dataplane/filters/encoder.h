@@ -50,8 +50,10 @@ class EncoderLease {
   Encoder* encoder_ = nullptr;
 };
 
-// Level 1 (fast) to 9 (small). Empty when this thread already runs as many as it may (256, some 64 MiB): the body then
-// goes out as it is.
+// Level 1 (fast) to 9 (small), for brotli to 11, for zstd to 19. Empty when this thread already runs as many as it may
+// (256 gzip, 64 brotli, 64 zstd; some 64 MiB each): the body then goes out as it is.
 EncoderLease take_gzip_encoder(int level);
+EncoderLease take_brotli_encoder(int level);
+EncoderLease take_zstd_encoder(int level);
 
 }  // namespace headgate::filters

@@ -14,6 +14,7 @@
 #include "dataplane/base/result.h"
 #include "dataplane/http/field_text.h"
 #include "dataplane/http/filter.h"
+#include "dataplane/http/response_change.h"
 
 namespace headgate::filters {
 
@@ -24,7 +25,7 @@ struct HeaderOptions {
   std::vector<std::string> remove;
 };
 
-class Headers final : public http::Filter, public http::HeadChange {
+class Headers final : public http::Filter, public http::HeadChange, public http::ResponseChange {
  public:
   enum class Side : uint8_t { kRequest, kResponse };
 
@@ -33,6 +34,7 @@ class Headers final : public http::Filter, public http::HeadChange {
 
   http::FilterRun* start(http::Exchange& exchange, WorkerContext& worker) const override;
   void change(http::Exchange& exchange, http::HeaderMap& outgoing) const override { apply(exchange, outgoing); }
+  void change(http::Exchange& exchange, http::ResponseHead& head) const override { apply(exchange, head.headers); }
 
  private:
   enum class Action : uint8_t { kSet, kAdd, kSetIfAbsent };

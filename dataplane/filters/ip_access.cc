@@ -1,26 +1,29 @@
 #include "dataplane/filters/ip_access.h"
 
-#include "dataplane/http/exchange.h"
-
 namespace headgate::filters {
 namespace {
 
-class Refusal final : public http::FilterRun {
+class IpAccessRun final : public AccessRun {
  public:
-  http::Verdict on_request(http::Exchange& exchange) override {
+  explicit IpAccessRun(const IpAccessOptions& options) : options_(options) {}
+
+  Access check(http::Exchange& exchange, AccessSink&) override {
+    const IpAddress& client = exchange.client_address;
+    const bool refused =
+        options_.deny.contains(client) || (!options_.allow.empty() && !options_.allow.contains(client));
+    return refused ? Access::kDenied : Access::kGranted;
+  }
+  void deny(http::Exchange& exchange) override {
     exchange.respond_error(
         {.code = Errc::kDenied, .origin = Origin::kDownstream, .detail = "client address is not allowed"});
-    return http::Verdict::kAnswered;
   }
+
+ private:
+  const IpAccessOptions& options_;
 };
 
 }  // namespace
 
-http::FilterRun* IpAccess::start(http::Exchange& exchange, WorkerContext&) const {
-  const IpAddress& client = exchange.client_address;
-  const bool refused =
-      options_.deny.contains(client) || (!options_.allow.empty() && !options_.allow.contains(client));
-  return refused ? exchange.arena().make<Refusal>() : nullptr;
-}
+AccessRun* IpAccess::start(http::Exchange& exchange) const { return exchange.arena().make<IpAccessRun>(options_); }
 
 }  // namespace headgate::filters

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "dataplane/base/address.h"
-#include "dataplane/http/filter.h"
+#include "dataplane/filters/access.h"
 
 namespace headgate::filters {
 
@@ -13,10 +13,10 @@ struct IpAccessOptions {
   CidrSet deny;   // wins over `allow`
 };
 
-class IpAccess final : public http::Filter {
+class IpAccess final : public AccessCheck {
  public:
   explicit IpAccess(IpAccessOptions options) : options_(std::move(options)) {}
-  http::FilterRun* start(http::Exchange& exchange, WorkerContext& worker) const override;
+  AccessRun* start(http::Exchange& exchange) const override;
 
  private:
   const IpAccessOptions options_;

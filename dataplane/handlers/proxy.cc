@@ -4,19 +4,9 @@
 
 namespace headgate::handlers {
 
-Proxy::Proxy(ProxyOptions options) : options_(std::move(options)) {
-  for (const ProxyBackend& backend : options_.backends) total_weight_ += backend.weight;
-}
-
-const ProxyBackend* Proxy::choose(Random& random) const {
-  if (total_weight_ == 0) return nullptr;
-  if (options_.backends.size() == 1) return &options_.backends.front();
-  uint64_t at = random.below(total_weight_);
-  for (const ProxyBackend& backend : options_.backends) {
-    if (at < backend.weight) return &backend;
-    at -= backend.weight;
-  }
-  return nullptr;
+Proxy::Proxy(ProxyOptions options)
+    : options_(std::move(options)), backends_(std::move(options_.backends), std::move(options_.choices)) {
+  if (options_.affinity) affinity_.emplace(*options_.affinity);
 }
 
 http::Run* Proxy::start(http::Exchange& exchange, WorkerContext& worker) const {

@@ -15,6 +15,9 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/handlers/backend_set.h"
+#include "dataplane/handlers/body_spool.h"
+#include "dataplane/handlers/session_affinity.h"
 #include "dataplane/http/filter.h"
 #include "dataplane/http/forwarded.h"
 #include "dataplane/http/handler.h"
@@ -23,15 +26,14 @@
 
 namespace headgate::handlers {
 
-struct ProxyBackend {
-  uint32_t slot = 0;   // of the Upstream
-  uint32_t weight = 1;
-  std::vector<std::shared_ptr<const http::Filter>> filters;  // on the head of each attempt towards this backend
-};
-
 // Absent values: as the Upstream says.
 struct ProxyOptions {
   std::vector<ProxyBackend> backends;
+  std::vector<BackendChoice> choices;
+  std::optional<AffinityOptions> affinity;  // absent: no sessions
+  // When no endpoint of the chosen backend is usable: this Upstream, with these changes of the head.
+  std::optional<uint32_t> fallback_slot;
+  std::vector<std::shared_ptr<const http::HeadChange>> fallback_changes;
   std::optional<Duration> connect_timeout;
   std::optional<Duration> response_timeout;
   std::optional<Duration> send_timeout;
@@ -43,7 +45,7 @@ struct ProxyOptions {
   std::optional<http::TextTemplate> hash_key;  // overrides the Upstream's
   std::string strip_prefix;                    // cut by segments
   bool websocket = true;
-  bool request_buffering = false;
+  std::optional<SpoolLimits> request_buffering;  // absent: the body goes on as it comes
   http::ForwardedPolicy forwarded;
   std::vector<std::shared_ptr<const http::HeadChange>> head_changes;  // in this order, last of all
 };
@@ -53,12 +55,14 @@ class Proxy final : public http::Handler {
   explicit Proxy(ProxyOptions options);
   http::Run* start(http::Exchange& exchange, WorkerContext& worker) const override;
   [[nodiscard]] const ProxyOptions& options() const { return options_; }
-  // By weight.
-  [[nodiscard]] const ProxyBackend* choose(Random& random) const;
+  [[nodiscard]] const BackendSet& backends() const { return backends_; }
+  // Null: no sessions are kept.
+  [[nodiscard]] const SessionAffinity* affinity() const { return affinity_ ? &*affinity_ : nullptr; }
 
  private:
   ProxyOptions options_;
-  uint64_t total_weight_ = 0;
+  BackendSet backends_;
+  std::optional<SessionAffinity> affinity_;
 };
 
 }  // namespace headgate::handlers

@@ -1,9 +1,9 @@
 #include "dataplane/handlers/proxy_run.h"
 
 #include "dataplane/base/counters.h"
+#include "dataplane/handlers/upstream_head.h"
 #include "dataplane/http/grpc.h"
 #include "dataplane/http/hop_by_hop.h"
-#include "dataplane/http/uri.h"
 #include "dataplane/upstream/outlier.h"
 
 namespace headgate::handlers {
@@ -12,44 +12,74 @@ using http::FieldId;
 using upstream::AttemptStage;
 using upstream::FailureKind;
 
-namespace {
-
-// "/api/x?q" without "/api" is "/x?q"; "/api" is "/". Whole segments only.
-std::string_view without_prefix(std::string_view target, std::string_view prefix, Arena& arena) {
-  if (!target.starts_with(prefix)) return target;
-  const std::string_view rest = target.substr(prefix.size());
-  if (rest.empty()) return "/";
-  if (rest[0] == '/') return rest;
-  return rest[0] == '?' ? arena.concat("/", rest) : target;
-}
-
-}  // namespace
-
 ProxyRun::ProxyRun(const Proxy& proxy, http::Exchange& exchange, WorkerContext& worker)
     : proxy_(proxy), exchange_(exchange), worker_(worker), head_(exchange.arena()), began_(worker.loop.now()) {}
 
 ProxyRun::~ProxyRun() { end_attempt(); }
 
 void ProxyRun::start() {
-  backend_ = proxy_.choose(worker_.random);
-  if (backend_ != nullptr) upstream_ = worker_.pools->upstream(backend_->slot).get();
-  if (upstream_ == nullptr || !upstream_->settings().unavailable_reason.empty()) {
+  const BackendSet::Chosen chosen = proxy_.backends().choose(exchange_, proxy_.affinity());
+  backend_ = chosen.backend;
+  if (backend_ != nullptr) upstream_ = usable_upstream(backend_->slot);
+  if (upstream_ == nullptr && !take_fallback()) {
     worker_.counters.add(Counter::kUpstreamNoEndpoint);
     give_up({.code = Errc::kUnreachable, .detail = "no usable upstream"});
     return;
   }
-  exchange_.upstream_name = exchange_.arena().copy(upstream_->name());
+  if (backend_ != nullptr && backend_->sticky && proxy_.affinity() != nullptr) {
+    sticky_.emplace(*proxy_.affinity(), chosen.session);
+  }
   if (http::BodySource* body = exchange_.request_body()) {
+    if (const auto& buffering = proxy_.options().request_buffering; buffering && exchange_.request().protocol.empty()) {
+      body_ = buffered_ = exchange_.arena().make<BufferedBody>(*body, *buffering);
+      buffered_->collect(*this);
+      return;
+    }
     body_ = exchange_.arena().make<ReplayBody>(*body, policy().attempts > 1 ? policy().buffer_bytes : 0);
   }
-  prepare_head();
+  aim();
+  attempt();
+}
+
+void ProxyRun::on_body_collected(const Error* error) {
+  if (client_left()) return;
+  if (error != nullptr) {
+    give_up(*error);
+    return;
+  }
+  aim();
+  attempt();
+}
+
+const upstream::Upstream* ProxyRun::usable_upstream(uint32_t slot) const {
+  const upstream::Upstream* const upstream = worker_.pools->upstream(slot).get();
+  return upstream != nullptr && upstream->settings().unavailable_reason.empty() ? upstream : nullptr;
+}
+
+// Before anything was sent: the backend has nobody who could answer.
+bool ProxyRun::take_fallback() {
+  const std::optional<uint32_t>& slot = proxy_.options().fallback_slot;
+  if (!slot || fell_back_) return false;
+  const upstream::Upstream* const upstream = usable_upstream(*slot);
+  if (upstream == nullptr) return false;
+  upstream_ = upstream;
+  backend_ = nullptr;
+  sticky_.reset();
+  fell_back_ = true;
+  return true;
+}
+
+void ProxyRun::aim() {
+  exchange_.upstream_name = exchange_.arena().copy(upstream_->name());
+  const HeadChanges own = backend_ != nullptr ? backend_->head_changes : proxy_.options().fallback_changes;
+  write_upstream_head(exchange_, proxy_.options(), own, *upstream_, head_);
+  if (buffered_ != nullptr) head_.content_length = buffered_->size();
   set_deadline();
-  if (deadline_ != MonotonicTime::max() || per_try_timeout() > Duration(0)) {
+  if (!timer_ && (deadline_ != MonotonicTime::max() || per_try_timeout() > Duration(0))) {
     timer_.emplace(worker_.loop.timers(), event::Timer::call<&ProxyRun::on_deadline>, this);
   }
   worker_load_ = &worker_.pools->load(*upstream_);
   worker_load_->retry_budget().count_request(worker_.loop.now());
-  attempt();
 }
 
 void ProxyRun::set_deadline() {
@@ -59,38 +89,6 @@ void ProxyRun::set_deadline() {
   if (!asked || *asked >= deadline_ - began_) return;
   deadline_ = began_ + *asked;
   client_deadline_ = true;
-}
-
-// The head for all attempts: ours to change, the client's stays as it came.
-void ProxyRun::prepare_head() {
-  const http::RequestHead& from = exchange_.request();
-  const ProxyOptions& options = proxy_.options();
-  Arena& arena = exchange_.arena();
-  head_.method = from.method;
-  head_.method_text = from.method_text;
-  head_.version = http::Version::kHttp11;
-  head_.scheme = upstream_->settings().tls != nullptr ? http::Scheme::kHttps : http::Scheme::kHttp;
-  head_.path = from.path;
-  head_.query = from.query;
-  head_.has_query = from.has_query;
-  head_.target = http::forward_target(from, arena);
-  head_.content_length = from.content_length;
-  if (options.websocket) head_.protocol = from.protocol;
-  head_.headers.assign(from.headers);
-  http::strip_hop_by_hop(head_.headers, http::TeField::kKeepTrailers);
-  if (!options.strip_prefix.empty()) head_.target = without_prefix(head_.target, options.strip_prefix, arena);
-
-  if (options.host) {
-    head_.authority = options.host->expand(exchange_);
-  } else if (upstream_->settings().host_policy == upstream::HostPolicy::kFixed) {
-    head_.authority = arena.copy(upstream_->settings().host);
-  } else {
-    head_.authority = from.authority;
-  }
-  if (!head_.authority.empty()) head_.headers.set(FieldId::kHost, head_.authority);
-  http::write_forwarded(exchange_, options.forwarded, head_.headers);
-  for (const auto& change : options.head_changes) change->change(exchange_, head_.headers);
-  if (head_.headers.has(FieldId::kHost)) head_.authority = head_.headers.get(FieldId::kHost);
 }
 
 const upstream::RetryPolicy& ProxyRun::policy() const {
@@ -122,12 +120,14 @@ uint64_t ProxyRun::hash_key() {
 }
 
 // With a limit of connections per endpoint: one that has room, while there is one; else the first choice, to wait there.
-std::optional<uint32_t> ProxyRun::pick() {
+// A session waits where it is.
+std::optional<uint32_t> ProxyRun::pick_endpoint() {
   upstream::PickInput input{.hash_key = hash_key(),
                             .tried = tried_.empty() ? nullptr : &tried_,
                             .load = *worker_load_,
                             .random = worker_.random,
                             .now = worker_.loop.now()};
+  if (sticky_) return sticky_->pick(*upstream_, input, exchange_.arena());
   const auto first = upstream::pick(*upstream_, input);
   if (!first || upstream_->settings().circuit.connections_per_endpoint == 0) return first;
   upstream::TriedSet full = tried_;
@@ -142,10 +142,14 @@ std::optional<uint32_t> ProxyRun::pick() {
 
 void ProxyRun::attempt() {
   state_ = State::kPicking;
-  auto picked = pick();
+  auto picked = pick_endpoint();
   if (!picked && never_processed_) {
     tried_.clear();
-    picked = pick();
+    picked = pick_endpoint();
+  }
+  if (!picked && attempts_ == 0 && take_fallback()) {
+    aim();
+    picked = pick_endpoint();
   }
   if (!picked) {
     if (attempts_ == 0) worker_.counters.add(Counter::kUpstreamNoEndpoint);
@@ -250,8 +254,19 @@ void ProxyRun::on_response_head(http::BodySource* body, BlockRef memory) {
   if (body_ != nullptr) body_->forget();
   if (timer_) client_deadline_ && body != nullptr ? timer_->arm_at(deadline_) : timer_->cancel();
   exchange_.keep_response(std::move(memory));
-  http::strip_hop_by_hop(exchange_.response().headers, http::TeField::kDrop);
+  finish_head();
   exchange_.respond(body);
+}
+
+// What we have to say about the head that came back, before the filters see it.
+void ProxyRun::finish_head() {
+  http::strip_hop_by_hop(exchange_.response().headers, http::TeField::kDrop);
+  if (backend_ != nullptr) {
+    for (const auto& change : backend_->response_changes) change->change(exchange_, exchange_.response());
+  }
+  if (sticky_ && !sticky_->new_key().empty()) {
+    proxy_.affinity()->give(exchange_, sticky_->new_key(), upstream_->settings().sticky_tag);
+  }
 }
 
 void ProxyRun::on_tunnel(http::BodySource& from_upstream, BlockRef memory) {
@@ -260,7 +275,7 @@ void ProxyRun::on_tunnel(http::BodySource& from_upstream, BlockRef memory) {
   state_ = State::kAnswered;
   if (timer_) timer_->cancel();
   exchange_.keep_response(std::move(memory));
-  http::strip_hop_by_hop(exchange_.response().headers, http::TeField::kDrop);
+  finish_head();
   http::ClientStream& stream = *stream_;
   http::BodySource& from_client = exchange_.start_tunnel(from_upstream);
   stream.start_tunnel(from_client);
@@ -319,6 +334,7 @@ bool ProxyRun::retry(const Error& error, FailureKind kind, uint16_t status) {
   worker_.counters.add(Counter::kUpstreamRetries);
   exchange_.error = error;
   end_attempt();
+  if (sticky_ && !question.connection_reused) sticky_->attempt_failed();
   exchange_.response() = http::ResponseHead(exchange_.arena());
   if (body_ != nullptr) body_->rewind();
   never_processed_ = kind == FailureKind::kRefusedStream;

@@ -2,6 +2,7 @@
 // Thread: worker.   Owner: the Exchange's arena; destroying it withdraws whatever is pending.
 #pragma once
 
+#include "dataplane/handlers/buffered_body.h"
 #include "dataplane/handlers/proxy.h"
 #include "dataplane/handlers/replay_body.h"
 #include "dataplane/http/client_exchange.h"
@@ -13,7 +14,10 @@
 
 namespace headgate::handlers {
 
-class ProxyRun final : public http::Run, private http::ClientObserver, private upstream::PoolWaiter {
+class ProxyRun final : public http::Run,
+                       private http::ClientObserver,
+                       private upstream::PoolWaiter,
+                       private BufferedBody::Observer {
  public:
   // `proxy` is only used until the response head is passed on: the Snapshot that owns it may go then.
   ProxyRun(const Proxy& proxy, http::Exchange& exchange, WorkerContext& worker);
@@ -31,11 +35,16 @@ class ProxyRun final : public http::Run, private http::ClientObserver, private u
   // upstream::PoolWaiter
   void on_connection(http::ClientStream& stream) override;
   void on_no_connection(const Error& error) override;
+  // BufferedBody::Observer
+  void on_body_collected(const Error* error) override;
 
-  void prepare_head();
+  // The Upstream of `slot`, if it can be used at all.
+  [[nodiscard]] const upstream::Upstream* usable_upstream(uint32_t slot) const;
+  [[nodiscard]] bool take_fallback();
+  // Everything that depends on which Upstream is asked.
+  void aim();
   void set_deadline();
   void attempt();
-  [[nodiscard]] std::optional<uint32_t> pick();
   void send(http::ClientStream& stream);
   void end_attempt();
   // The exchange is over, and is destroyed at the end of this turn: nothing is worth doing any more.
@@ -44,6 +53,8 @@ class ProxyRun final : public http::Run, private http::ClientObserver, private u
   void give_up(const Error& error);
   void on_deadline();
   void on_backoff_over();
+  [[nodiscard]] std::optional<uint32_t> pick_endpoint();
+  void finish_head();
   [[nodiscard]] uint64_t hash_key();
   [[nodiscard]] const upstream::RetryPolicy& policy() const;
   [[nodiscard]] Duration per_try_timeout() const;
@@ -52,10 +63,12 @@ class ProxyRun final : public http::Run, private http::ClientObserver, private u
   http::Exchange& exchange_;
   WorkerContext& worker_;
   http::RequestHead head_;  // what goes upstream
-  ReplayBody* body_ = nullptr;
+  RewindableBody* body_ = nullptr;
+  BufferedBody* buffered_ = nullptr;  // the same, when it is read first
   const upstream::Upstream* upstream_ = nullptr;  // of the pinned Snapshot: until the response head is passed on
   upstream::WorkerLoad* worker_load_ = nullptr;   // of its slot; outlives Snapshots
-  const ProxyBackend* backend_ = nullptr;
+  const ProxyBackend* backend_ = nullptr;         // null: the fallback
+  std::optional<StickyPick> sticky_;
   upstream::EndpointLoad* load_ = nullptr;
   upstream::SharedCount* in_flight_ = nullptr;  // counts this attempt; lives as long as load_
   http::ClientStream* stream_ = nullptr;
@@ -69,6 +82,7 @@ class ProxyRun final : public http::Run, private http::ClientObserver, private u
   uint32_t attempts_ = 0;
   bool client_deadline_ = false;   // deadline_ is the client's (grpc-timeout): it holds for the body too
   bool never_processed_ = false;   // the last attempt: its endpoint may be asked again when there is no other
+  bool fell_back_ = false;
   State state_ = State::kPicking;
 };
 

@@ -8,22 +8,18 @@
 #include <cstdint>
 #include <vector>
 
-#include "dataplane/http/body.h"
+#include "dataplane/handlers/rewindable_body.h"
 
 namespace headgate::handlers {
 
-class ReplayBody final : public http::BodySource, private http::BodySink {
+class ReplayBody final : public RewindableBody, private http::BodySink {
  public:
   ReplayBody(http::BodySource& from, size_t limit) : from_(from), limit_(limit) {}
 
-  [[nodiscard]] bool replayable() const { return replayable_; }
-  // Has anything been taken out?
-  [[nodiscard]] bool begun() const { return begun_; }
-  // Starts again from the first byte. Only while replayable(), and not while a pull is outstanding on the old attempt:
-  // that attempt must have been canceled.
-  void rewind();
-  // The response is on its way: what was kept is not needed any more.
-  void forget();
+  [[nodiscard]] bool replayable() const override { return replayable_; }
+  [[nodiscard]] bool begun() const override { return begun_; }
+  void rewind() override;
+  void forget() override;
   [[nodiscard]] std::optional<uint64_t> remaining() const override;
 
  private:

@@ -1,5 +1,6 @@
 #include "dataplane/http/error_response.h"
 
+#include "dataplane/base/number.h"
 #include "dataplane/base/text.h"
 #include "dataplane/http/exchange.h"
 #include "dataplane/http/grpc.h"
@@ -115,7 +116,7 @@ bool wants_html(const HeaderMap& headers) {
   return false;
 }
 
-void write_short_answer(Exchange& exchange, uint16_t status, uint8_t grpc_code, bool retry_after) {
+void write_short_answer(Exchange& exchange, uint16_t status, uint8_t grpc_code, uint32_t retry_after_s) {
   ResponseHead& head = exchange.response();
   // Whatever a handler had prepared described another answer.
   head.headers.clear();
@@ -131,7 +132,11 @@ void write_short_answer(Exchange& exchange, uint16_t status, uint8_t grpc_code, 
   const char digits[] = {static_cast<char>('0' + status / 100 % 10), static_cast<char>('0' + status / 10 % 10),
                          static_cast<char>('0' + status % 10)};
   const std::string_view code(digits, sizeof(digits));
-  if (retry_after) head.headers.add("Retry-After", "1");
+  if (retry_after_s != 0) {
+    char seconds[20];
+    const std::string_view text(seconds, static_cast<size_t>(write_decimal(seconds, retry_after_s) - seconds));
+    head.headers.add("Retry-After", arena.copy(text));
+  }
   if (status >= 400) head.headers.add(FieldId::kCacheControl, "no-store");
   if (has_no_content(status)) {
     head.status = status;
@@ -159,11 +164,12 @@ ErrorAnswer answer_for(const Error& error) {
 void write_error_response(Exchange& exchange, const Error& error) {
   const ErrorAnswer what = answer_for(error);
   // When an upstream will have room again is not ours to say.
-  write_short_answer(exchange, what.status, what.grpc_code, what.status == 503 && error.origin == Origin::kLocal);
+  write_short_answer(exchange, what.status, what.grpc_code, what.status == 503 && error.origin == Origin::kLocal ? 1 : 0);
 }
 
-void write_status_response(Exchange& exchange, uint16_t status) {
-  write_short_answer(exchange, status, static_cast<uint8_t>(grpc_status_of_http(status)), status == 503);
+void write_status_response(Exchange& exchange, uint16_t status, uint32_t retry_after_s) {
+  if (retry_after_s == 0 && status == 503) retry_after_s = 1;
+  write_short_answer(exchange, status, static_cast<uint8_t>(grpc_status_of_http(status)), retry_after_s);
 }
 
 }  // namespace headgate::http

@@ -23,7 +23,8 @@ ErrorAnswer answer_for(const Error& error);
 // and calls respond(). Fields that were set before are dropped. The transport asks answer_for() whether to close.
 void write_error_response(Exchange& exchange, const Error& error);
 
-// The same for a status that is no failure of anything: "404 Not Found" when no route matched.
-void write_status_response(Exchange& exchange, uint16_t status);
+// The same for a status that is no failure of anything: "404 Not Found" when no route matched. `retry_after_s`: when to
+// come again; 0: not said, or with 503 the usual second.
+void write_status_response(Exchange& exchange, uint16_t status, uint32_t retry_after_s = 0);
 
 }  // namespace headgate::http

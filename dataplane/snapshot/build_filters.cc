@@ -1,46 +1,27 @@
+#include "dataplane/filters/bandwidth.h"
+#include "dataplane/filters/basic_auth.h"
 #include "dataplane/filters/body_limit.h"
 #include "dataplane/filters/compress.h"
+#include "dataplane/filters/connection_limit.h"
 #include "dataplane/filters/cors.h"
+#include "dataplane/filters/external_auth.h"
 #include "dataplane/filters/grpc_web.h"
 #include "dataplane/filters/headers.h"
+#include "dataplane/filters/hsts.h"
 #include "dataplane/filters/ip_access.h"
+#include "dataplane/filters/mirror.h"
+#include "dataplane/filters/rate_limit.h"
 #include "dataplane/filters/redirect.h"
 #include "dataplane/filters/rewrite.h"
 #include "dataplane/snapshot/build_parts.h"
+#include "dataplane/tls/crypto.h"
+#include "proto/check/routes.h"
 
 namespace headgate::snapshot {
 namespace {
 
 v1::FilterPhase phase_of(const v1::HttpFilter& message) {
-  if (message.phase() != v1::FILTER_PHASE_UNSPECIFIED) return message.phase();
-  switch (message.filter_case()) {
-    case v1::HttpFilter::kRequestHeaders:
-    case v1::HttpFilter::kRewrite:
-    case v1::HttpFilter::kGrpcWeb: return v1::PHASE_REWRITE;
-    case v1::HttpFilter::kResponseHeaders:
-    case v1::HttpFilter::kCompress:
-    case v1::HttpFilter::kErrorPages:
-    case v1::HttpFilter::kBandwidth:
-    case v1::HttpFilter::kCookieRewrite: return v1::PHASE_RESPONSE;
-    case v1::HttpFilter::kRedirect:
-    case v1::HttpFilter::kCors: return v1::PHASE_RETURN;
-    case v1::HttpFilter::kBodyLimit: return v1::PHASE_SIZE;
-    case v1::HttpFilter::kTlsRedirect: return v1::PHASE_TLS_REDIRECT;
-    case v1::HttpFilter::kRateLimit:
-    case v1::HttpFilter::kConnectionLimit: return v1::PHASE_LIMIT;
-    case v1::HttpFilter::kMirror: return v1::PHASE_MIRROR;
-    case v1::HttpFilter::kCache: return v1::PHASE_SPLIT;
-    case v1::HttpFilter::kIpAccess:
-    case v1::HttpFilter::kBasicAuth:
-    case v1::HttpFilter::kExternalAuth:
-    case v1::HttpFilter::kClientCertificate:
-    case v1::HttpFilter::kJwtAuth:
-    case v1::HttpFilter::kApiKeyAuth:
-    case v1::HttpFilter::kSatisfy:
-    case v1::HttpFilter::kLua: return v1::PHASE_ACCESS;
-    case v1::HttpFilter::FILTER_NOT_SET: break;
-  }
-  return v1::PHASE_REWRITE;
+  return message.phase() != v1::FILTER_PHASE_UNSPECIFIED ? message.phase() : check::natural_phase(message);
 }
 
 CidrSet ranges_of(const google::protobuf::RepeatedPtrField<std::string>& texts) {
@@ -57,6 +38,18 @@ std::vector<std::pair<std::string, std::string>> pairs_of(
   for (const v1::NameValue& message : messages) pairs.emplace_back(message.name(), message.value());
   return pairs;
 }
+
+bool fields_of(const google::protobuf::RepeatedPtrField<v1::NameValue>& messages,
+               std::vector<http::FieldTemplate>& fields, std::string* why) {
+  for (const v1::NameValue& message : messages) {
+    auto field = http::parse_field_template(message.name(), message.value(), why);
+    if (!field) return false;
+    fields.push_back(std::move(*field));
+  }
+  return true;
+}
+
+constexpr size_t kRateBuckets = size_t{1} << 17;  // 8 bytes each
 
 filters::PathRewriteOptions path_rewrite_of(const v1::PathRewrite& message, const std::string& matched_prefix) {
   filters::PathRewriteOptions options;
@@ -128,19 +121,124 @@ Result<std::unique_ptr<filters::Cors>> cors_of(const v1::Cors& message, std::str
 
 }  // namespace
 
-void Build::add_filters(const google::protobuf::RepeatedPtrField<v1::HttpFilter>& messages, std::string_view where,
-                        std::vector<PhasedFilter>& into, HeadChanges* changes) {
-  for (const v1::HttpFilter& message : messages) {
-    if (auto built = filter(message)) {
-      if (changes != nullptr && message.has_request_headers()) {
-        changes->push_back(std::dynamic_pointer_cast<const http::HeadChange>(std::move(built)));
-        continue;
+void Build::add_filters(const google::protobuf::RepeatedPtrField<v1::HttpFilter>& messages, const std::string& scope,
+                        RouteFilters& into) {
+  for (int i = 0; i < messages.size(); ++i) {
+    const v1::HttpFilter& message = messages[i];
+    filter_scope_ = scope + "[" + std::to_string(i) + "]";
+    if (message.has_satisfy()) {
+      into.any_access = message.satisfy().any();
+      continue;
+    }
+    if (check::natural_phase(message) == v1::PHASE_ACCESS) {
+      if (auto check = access_check(message)) {
+        into.access.push_back(std::move(check));
+      } else if (!failed()) {
+        error(check::Kind::kVirtualHost, host_name_, scope, "a filter that is not built in yet");
       }
-      into.push_back({phase_of(message), std::move(built)});
-    } else if (!failed()) {
-      error(check::Kind::kVirtualHost, host_name_, where, "a filter that is not built in yet");
+      if (message.has_basic_auth() && !message.basic_auth().keep_authorization()) into.drop_authorization = true;
+      continue;
+    }
+    into.compresses = into.compresses || message.has_compress();
+    auto built = filter(message);
+    if (built == nullptr) {
+      if (!failed()) error(check::Kind::kVirtualHost, host_name_, scope, "a filter that is not built in yet");
+    } else if (into.head_changes != nullptr && message.has_request_headers()) {
+      into.head_changes->push_back(std::dynamic_pointer_cast<const http::HeadChange>(std::move(built)));
+    } else {
+      into.list.push_back({phase_of(message), std::move(built)});
     }
   }
+}
+
+// Checks of access are one filter: `satisfy` is about all of a route.
+void Build::finish_access(RouteFilters& filters) {
+  if (filters.access.empty()) return;
+  const auto need = filters.any_access ? filters::AccessFilter::Need::kAny : filters::AccessFilter::Need::kAll;
+  filters.list.push_back({v1::PHASE_ACCESS, std::make_shared<const filters::AccessFilter>(need, std::move(filters.access))});
+  if (!filters.drop_authorization || filters.head_changes == nullptr) return;
+  // The password was for us. Before what the user sets, so that a field for the upstream stays.
+  auto removed = filters::Headers::create(filters::Headers::Side::kRequest, {.remove = {"Authorization"}});
+  filters.head_changes->insert(filters.head_changes->begin(), std::shared_ptr<const http::HeadChange>(std::move(*removed)));
+}
+
+std::shared_ptr<const filters::AccessCheck> Build::access_check(const v1::HttpFilter& message) {
+  switch (message.filter_case()) {
+    case v1::HttpFilter::kIpAccess:
+      return std::make_shared<const filters::IpAccess>(filters::IpAccessOptions{
+          .allow = ranges_of(message.ip_access().allow()), .deny = ranges_of(message.ip_access().deny())});
+    case v1::HttpFilter::kBasicAuth: {
+      filters::BasicAuthOptions options;
+      if (!message.basic_auth().realm().empty()) options.realm = message.basic_auth().realm();
+      options.users = pairs_of(message.basic_auth().users());
+      for (const auto& [name, hash] : options.users) {
+        if (tls::is_supported_password_hash(hash)) continue;
+        error(check::Kind::kVirtualHost, host_name_, "basic_auth.users",
+              "the hash of the user " + name + " is none that is known here: bcrypt (cost 4 to 14), apr1, {SHA}, SHA-256, "
+              "SHA-512");
+        return nullptr;
+      }
+      return std::make_shared<const filters::BasicAuth>(std::move(options));
+    }
+    case v1::HttpFilter::kExternalAuth: return external_auth(message.external_auth());
+    default: return nullptr;
+  }
+}
+
+std::shared_ptr<const filters::AccessCheck> Build::external_auth(const v1::ExternalAuth& message) {
+  std::string why;
+  const auto refuse = [&]() -> std::shared_ptr<const filters::AccessCheck> {
+    error(check::Kind::kVirtualHost, host_name_, "external_auth", why);
+    return nullptr;
+  };
+  if (!message.cache_key().empty()) why = "cache_key: answers are not kept yet";
+  if (message.body_bytes() != 0) why = "body_bytes: the body is not sent along yet";
+  if (!why.empty()) return refuse();
+  filters::ExternalAuthOptions options;
+  options.slot = slot_of(message.upstream());
+  options.host = message.host();
+  if (!message.method().empty()) {
+    options.method = message.method();
+    options.original_uri = true;
+  }
+  if (!message.path().empty()) {
+    auto path = http::TextTemplate::parse(message.path(), &why);
+    if (!path) return refuse();
+    options.path = std::move(*path);
+  }
+  if (!message.redirect_value().empty()) {
+    auto value = http::TextTemplate::parse(message.redirect_value(), &why);
+    if (!value) return refuse();
+    options.redirect_value = std::move(*value);
+  }
+  if (!message.signin().empty()) {
+    auto location = http::LocationTemplate::parse(message.signin(), &why);
+    if (!location) return refuse();
+    options.sign_in = std::move(*location);
+  }
+  if (!message.signin_redirect_param().empty()) options.sign_in_parameter = message.signin_redirect_param();
+  options.response_fields.assign(message.response_headers().begin(), message.response_headers().end());
+  for (const std::string& name : options.response_fields) {
+    if (http::is_free_field(name)) continue;
+    why = "response_headers: " + name + " belongs to the framing";
+    return refuse();
+  }
+  if (!fields_of(message.request_headers(), options.request_fields, &why)) return refuse();
+  if (message.has_timeout()) options.timeout = to_duration(message.timeout());
+  options.always_set_cookie = message.always_set_cookie();
+  options.fail_open = message.fail_open();
+  return std::make_shared<const filters::ExternalAuth>(std::move(options));
+}
+
+std::optional<filters::LimitKey> Build::limit_key(const std::string& name, const std::string& text, std::string* why) {
+  std::optional<http::TextTemplate> key;
+  if (!text.empty()) {
+    auto parsed = http::TextTemplate::parse(text, why);
+    if (!parsed) return std::nullopt;
+    key = std::move(*parsed);
+  }
+  // A name of the user's stands for itself; the place of a filter is stable across reloads as long as it does not move.
+  return filters::LimitKey(name.empty() ? filter_scope_ : "name:" + name, std::move(key));
 }
 
 // The one list of filters: the compiler warns about a kind that is missing here.
@@ -153,22 +251,23 @@ std::shared_ptr<const http::Filter> Build::filter(const v1::HttpFilter& message)
     }
     return std::shared_ptr<const http::Filter>(std::move(*created));
   };
+  const auto refuse = [&] {
+    error(check::Kind::kVirtualHost, host_name_, message.name(), why);
+    return std::shared_ptr<const http::Filter>();
+  };
   switch (message.filter_case()) {
     case v1::HttpFilter::kBodyLimit: return std::make_shared<const filters::BodyLimit>(message.body_limit().bytes());
-    case v1::HttpFilter::kIpAccess:
-      return std::make_shared<const filters::IpAccess>(filters::IpAccessOptions{
-          .allow = ranges_of(message.ip_access().allow()), .deny = ranges_of(message.ip_access().deny())});
     case v1::HttpFilter::kCompress: {
       const v1::Compress& compress = message.compress();
       filters::CompressOptions options;
       options.content_types.assign(compress.content_types().begin(), compress.content_types().end());
       if (compress.has_min_bytes()) options.min_bytes = compress.min_bytes();
       if (compress.has_level()) options.level = static_cast<int>(compress.level());
+      if (!compress.encodings().empty()) options.codings.clear();
       for (const std::string& encoding : compress.encodings()) {
-        if (encoding != "gzip") {
-          error(check::Kind::kVirtualHost, host_name_, "compress.encodings", "only gzip is built in yet");
-          return nullptr;
-        }
+        options.codings.push_back(encoding == "br"     ? http::Coding::kBrotli
+                                  : encoding == "zstd" ? http::Coding::kZstd
+                                                       : http::Coding::kGzip);
       }
       return std::make_shared<const filters::Compress>(std::move(options));
     }
@@ -211,14 +310,66 @@ std::shared_ptr<const http::Filter> Build::filter(const v1::HttpFilter& message)
     }
     case v1::HttpFilter::kGrpcWeb: return std::make_shared<const filters::GrpcWeb>();
     case v1::HttpFilter::kCors: return keep(cors_of(message.cors(), &why));
-    case v1::HttpFilter::kBasicAuth:
-    case v1::HttpFilter::kRateLimit:
-    case v1::HttpFilter::kMirror:
-    case v1::HttpFilter::kExternalAuth:
-    case v1::HttpFilter::kConnectionLimit:
+    case v1::HttpFilter::kRateLimit: {
+      const v1::RateLimit& limit = message.rate_limit();
+      filters::RateLimitOptions options;
+      options.requests = limit.requests();
+      if (limit.has_period()) options.period = to_duration(limit.period());
+      options.burst = limit.burst();
+      if (limit.has_status()) options.status = static_cast<uint16_t>(limit.status());
+      options.exempt = ranges_of(limit.exempt());
+      options.dry_run = limit.dry_run();
+      auto key = limit_key(limit.name(), limit.key(), &why);
+      if (!key) return refuse();
+      // One table for all limits: its size is bounded whatever the number of routes.
+      return std::make_shared<const filters::RateLimiter>(
+          std::move(options), std::move(*key),
+          parts_.process_cells.find_or_make<RateBuckets>(CellKind::kRates, "http", kRateBuckets));
+    }
+    case v1::HttpFilter::kConnectionLimit: {
+      const v1::ConnectionLimit& limit = message.connection_limit();
+      filters::ConnectionLimitOptions options;
+      options.connections = limit.connections();
+      if (limit.has_status()) options.status = static_cast<uint16_t>(limit.status());
+      options.exempt = ranges_of(limit.exempt());
+      auto key = limit_key("", limit.key(), &why);
+      if (!key) return refuse();
+      return std::make_shared<const filters::ConnectionLimiter>(
+          std::move(options), std::move(*key),
+          parts_.process_cells.find_or_make<ConnectionCounts>(CellKind::kConnections, "http requests"));
+    }
+    case v1::HttpFilter::kMirror: {
+      const v1::Mirror& mirror = message.mirror();
+      filters::MirrorOptions options;
+      options.slot = slot_of(mirror.upstream());
+      if (mirror.has_share()) {
+        options.share_numerator = mirror.share().numerator();
+        options.share_denominator = mirror.share().denominator() == 0 ? 100 : mirror.share().denominator();
+      }
+      options.host = mirror.host();
+      options.body = mirror.body() != v1::TOGGLE_OFF;
+      if (!mirror.path().empty()) {
+        auto path = http::TextTemplate::parse(mirror.path(), &why);
+        if (!path) return refuse();
+        options.path = std::move(*path);
+      }
+      return std::make_shared<const filters::Mirror>(std::move(options));
+    }
+    case v1::HttpFilter::kBandwidth:
+      return std::make_shared<const filters::Bandwidth>(message.bandwidth().bytes_per_second(),
+                                                        message.bandwidth().after_bytes());
+    case v1::HttpFilter::kHsts: {
+      const v1::Hsts& hsts = message.hsts();
+      std::string value = "max-age=" + std::to_string(hsts.has_max_age() ? hsts.max_age().seconds() : 31536000);
+      if (hsts.include_subdomains() != v1::TOGGLE_OFF) value += "; includeSubDomains";
+      if (hsts.preload()) value += "; preload";
+      return std::make_shared<const filters::Hsts>(std::move(value));
+    }
+    case v1::HttpFilter::kIpAccess:      // access_check()
+    case v1::HttpFilter::kBasicAuth:     // the same
+    case v1::HttpFilter::kExternalAuth:  // the same
     case v1::HttpFilter::kErrorPages:
     case v1::HttpFilter::kClientCertificate:
-    case v1::HttpFilter::kBandwidth:
     case v1::HttpFilter::kJwtAuth:
     case v1::HttpFilter::kApiKeyAuth:
     case v1::HttpFilter::kCache:
@@ -228,6 +379,17 @@ std::shared_ptr<const http::Filter> Build::filter(const v1::HttpFilter& message)
     case v1::HttpFilter::FILTER_NOT_SET: return nullptr;
   }
   return nullptr;
+}
+
+std::string Build::slots_of(const google::protobuf::RepeatedPtrField<v1::HttpFilter>& messages) {
+  std::string slots;
+  for (const v1::HttpFilter& message : messages) {
+    for (const std::string* upstream :
+         {&message.mirror().upstream(), &message.external_auth().upstream(), &message.error_pages().upstream()}) {
+      if (!upstream->empty()) slots += "|" + std::to_string(slot_of(*upstream));
+    }
+  }
+  return slots;
 }
 
 }  // namespace headgate::snapshot

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -11,12 +12,19 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/base/hash.h"
 #include "dataplane/dns/zone.h"
+#include "dataplane/filters/access.h"
+#include "dataplane/filters/limit_key.h"
 #include "dataplane/handlers/dns_forward.h"
 #include "dataplane/handlers/forward_rule.h"
 #include "dataplane/snapshot/build.h"
 #include "dataplane/tls/certificate.h"
 #include "dataplane/tls/trust_store.h"
 #include "google/protobuf/duration.pb.h"
+
+namespace headgate::handlers {
+struct ProxyBackend;
+struct ProxyOptions;
+}  // namespace headgate::handlers
 
 namespace headgate::snapshot {
 
@@ -79,17 +87,38 @@ class Build {
   using HeadChanges = std::vector<std::shared_ptr<const http::HeadChange>>;
   std::shared_ptr<const http::Handler> handler(const v1::Route& message, const v1::RouteTable& table,
                                                HeadChanges changes);
+
+  // build_proxy.cc
   std::shared_ptr<const http::Handler> proxy(const v1::ProxyAction& action, const v1::RouteTable& table,
                                              HeadChanges changes);
+  bool backend_filters(const google::protobuf::RepeatedPtrField<v1::HttpFilter>& messages,
+                       handlers::ProxyBackend& backend);
+  bool choices(const v1::ProxyAction& action, handlers::ProxyOptions& options);
 
   // build_filters.cc
   struct PhasedFilter {
     int phase;
     std::shared_ptr<const http::Filter> filter;
   };
-  void add_filters(const google::protobuf::RepeatedPtrField<v1::HttpFilter>& messages, std::string_view where,
-                   std::vector<PhasedFilter>& into, HeadChanges* changes);
+  // Of one route, while they are gathered from its table, its host and itself.
+  struct RouteFilters {
+    HeadChanges* head_changes = nullptr;  // null: the handler sends nothing upstream
+    std::vector<PhasedFilter> list{};
+    std::vector<std::shared_ptr<const filters::AccessCheck>> access{};
+    bool any_access = false;
+    bool compresses = false;
+    bool drop_authorization = false;
+  };
+  // `scope`: a name for limits that have none of their own.
+  void add_filters(const google::protobuf::RepeatedPtrField<v1::HttpFilter>& messages, const std::string& scope,
+                   RouteFilters& into);
+  void finish_access(RouteFilters& filters);
   std::shared_ptr<const http::Filter> filter(const v1::HttpFilter& message);
+  std::shared_ptr<const filters::AccessCheck> access_check(const v1::HttpFilter& message);
+  std::shared_ptr<const filters::AccessCheck> external_auth(const v1::ExternalAuth& message);
+  std::optional<filters::LimitKey> limit_key(const std::string& name, const std::string& text, std::string* why);
+  // The slots of the Upstreams that filters name: part of the fingerprint of what is built from them.
+  std::string slots_of(const google::protobuf::RepeatedPtrField<v1::HttpFilter>& messages);
 
   // build_listeners.cc
   void build_listeners();
@@ -115,9 +144,15 @@ class Build {
   std::shared_ptr<Snapshot> snapshot_;
   std::vector<check::Problem> problems_;
   std::map<std::string, std::shared_ptr<const routing::RouteTable>> tables_;
+  std::set<std::string> sticky_;  // Upstreams on which routes keep sessions
+  std::string filter_scope_;    // of the filter being built
   std::string host_name_;       // VirtualHost being built: for problems
   std::string matched_prefix_;  // of the Route being built: what a prefix rewrite replaces
 };
+
+// build_routes.cc
+Result<http::TextMatcher> text_matcher_of(const v1::TextMatch& message, std::string* why);
+std::string without_final_slash(std::string path);
 
 inline Duration to_duration(const google::protobuf::Duration& message) {
   return std::chrono::seconds(message.seconds()) + std::chrono::nanoseconds(message.nanos());

@@ -2,7 +2,6 @@
 
 #include "dataplane/base/text.h"
 #include "dataplane/handlers/echo.h"
-#include "dataplane/handlers/proxy.h"
 #include "dataplane/handlers/redirect.h"
 #include "dataplane/handlers/respond.h"
 #include "dataplane/handlers/static_files.h"
@@ -11,14 +10,10 @@
 
 namespace headgate::snapshot {
 
-upstream::RetryPolicy retry_policy_of(const v1::RetryPolicy& message);  // build_upstreams.cc
+using http::Predicate;
+using http::TextMatcher;
 
-namespace {
-
-using routing::Predicate;
-using routing::TextMatcher;
-
-Result<TextMatcher> matcher_of(const v1::TextMatch& message, std::string* why) {
+Result<TextMatcher> text_matcher_of(const v1::TextMatch& message, std::string* why) {
   switch (message.how_case()) {
     case v1::TextMatch::kExact:
       return TextMatcher(TextMatcher::Kind::kExact, message.exact(), message.ignore_case());
@@ -44,29 +39,6 @@ std::string without_final_slash(std::string path) {
   return path;
 }
 
-http::ForwardedMode forwarded_mode_of(v1::ForwardedMode mode, http::ForwardedMode otherwise) {
-  switch (mode) {
-    case v1::FORWARDED_APPEND: return http::ForwardedMode::kAppend;
-    case v1::FORWARDED_REPLACE: return http::ForwardedMode::kReplace;
-    case v1::FORWARDED_KEEP: return http::ForwardedMode::kKeep;
-    case v1::FORWARDED_REMOVE: return http::ForwardedMode::kRemove;
-    default: return otherwise;
-  }
-}
-
-http::ForwardedPolicy forwarded_of(const v1::ForwardedHeaders& message) {
-  http::ForwardedPolicy policy;
-  policy.x_forwarded = forwarded_mode_of(message.x_forwarded(), http::ForwardedMode::kAuto);
-  policy.x_real_ip = message.x_real_ip() != v1::TOGGLE_OFF;
-  policy.forwarded = forwarded_mode_of(message.forwarded(), http::ForwardedMode::kRemove);
-  policy.prefix = message.prefix();
-  policy.original_uri = message.original_uri() == v1::TOGGLE_ON;
-  policy.nginx_set = message.nginx_set() == v1::TOGGLE_ON;
-  return policy;
-}
-
-}  // namespace
-
 std::shared_ptr<const routing::RouteTable> Build::route_table(const v1::RouteTable& message) {
   std::vector<std::shared_ptr<const routing::VirtualHost>> hosts;
   for (const v1::VirtualHost& host : set_.virtual_hosts()) {
@@ -83,11 +55,15 @@ std::shared_ptr<const routing::RouteTable> Build::route_table(const v1::RouteTab
 std::shared_ptr<const routing::VirtualHost> Build::virtual_host(const v1::VirtualHost& message,
                                                                 const v1::RouteTable& table) {
   // Handlers hold slots: a slot that moved to another Upstream makes another host.
-  std::string fingerprint = fingerprint_of(message, table);
+  std::string fingerprint = fingerprint_of(message, table) + slots_of(table.filters()) + slots_of(message.filters()) +
+                            "|" + set_.settings().temp_dir() + "|" + std::to_string(set_.settings().body_memory_bytes());
   for (const v1::Route& route : message.routes()) {
     for (const v1::Backend& backend : route.proxy().backends()) {
       fingerprint += "|" + std::to_string(slot_of(backend.upstream()));
     }
+    fingerprint += slots_of(route.filters());
+    const std::string& fallback = route.proxy().fallback_upstream();
+    if (!fallback.empty()) fingerprint += "|" + std::to_string(slot_of(fallback));
   }
   auto& remembered = parts_.hosts[message.name()];
   if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;
@@ -113,18 +89,19 @@ std::shared_ptr<const routing::Route> Build::route(const v1::Route& message, con
   route->access_log = message.access_log() != "off";
   if (message.has_match() && !add_match(message.match(), *route)) return nullptr;
   matched_prefix_ = message.match().path_case() == v1::RouteMatch::kPrefix ? without_final_slash(message.match().prefix()) : "";
-  std::vector<PhasedFilter> filters;
+  RouteFilters filters;
   HeadChanges changes;
-  HeadChanges* into_head = message.has_proxy() ? &changes : nullptr;
-  add_filters(table.filters(), table.name(), filters, into_head);
-  add_filters(host.filters(), host.name(), filters, into_head);
-  add_filters(message.filters(), message.name(), filters, into_head);
-  if (message.has_static_files() && message.static_files().compress() != v1::TOGGLE_OFF) {
-    filters.push_back({v1::PHASE_RESPONSE, std::make_shared<const filters::Compress>(filters::CompressOptions())});
+  if (message.has_proxy()) filters.head_changes = &changes;
+  add_filters(table.filters(), "table:" + table.name(), filters);
+  add_filters(host.filters(), "host:" + host.name(), filters);
+  add_filters(message.filters(), "route:" + host.name() + "/" + message.name(), filters);
+  finish_access(filters);
+  if (message.has_static_files() && message.static_files().compress() != v1::TOGGLE_OFF && !filters.compresses) {
+    filters.list.push_back({v1::PHASE_RESPONSE, std::make_shared<const filters::Compress>(filters::CompressOptions())});
   }
-  std::stable_sort(filters.begin(), filters.end(),
+  std::stable_sort(filters.list.begin(), filters.list.end(),
                    [](const PhasedFilter& a, const PhasedFilter& b) { return a.phase < b.phase; });
-  for (PhasedFilter& entry : filters) {
+  for (PhasedFilter& entry : filters.list) {
     route->filters.push_back(entry.filter.get());
     route->owned_filters.push_back(std::move(entry.filter));
   }
@@ -171,7 +148,7 @@ bool Build::add_match(const v1::RouteMatch& message, routing::Route& route) {
     }
   }
   const auto add = [&](Predicate::Subject subject, const std::string& name, const v1::TextMatch& text) {
-    auto matcher = matcher_of(text, &why);
+    auto matcher = text_matcher_of(text, &why);
     if (!matcher) {
       error(check::Kind::kVirtualHost, host_name_, route.name, why);
       return;
@@ -237,70 +214,6 @@ std::shared_ptr<const http::Handler> Build::handler(const v1::Route& message, co
     case v1::Route::ACTION_NOT_SET: break;
   }
   return refuse("a route needs an action");
-}
-
-std::shared_ptr<const http::Handler> Build::proxy(const v1::ProxyAction& action, const v1::RouteTable& table,
-                                                  HeadChanges changes) {
-  handlers::ProxyOptions options;
-  const auto refuse = [&](const std::string& why) {
-    error(check::Kind::kVirtualHost, host_name_, "proxy", why);
-    return std::shared_ptr<const http::Handler>();
-  };
-  if (!action.choices().empty()) return refuse("choices are not built yet");
-  if (action.has_affinity()) return refuse("session affinity is not built yet");
-  if (action.request_buffering() == v1::TOGGLE_ON) return refuse("request_buffering is not built yet");
-  if (action.response_buffering() == v1::TOGGLE_ON) return refuse("response_buffering is not built yet");
-  if (!action.fallback_upstream().empty()) return refuse("fallback_upstream is not built yet");
-  if (action.auto_http() == v1::TOGGLE_ON) return refuse("auto_http is not built yet");
-  for (const v1::Backend& backend : action.backends()) {
-    if (!backend.filters().empty()) return refuse("filters of a backend are not built yet");
-    options.backends.push_back({.slot = slot_of(backend.upstream()), .weight = backend.weight(), .filters = {}});
-  }
-  const auto pick = [](const google::protobuf::Duration& own, bool has_own, const google::protobuf::Duration& wide,
-                       bool has_wide, std::optional<Duration>& into) {
-    if (has_own) {
-      into = to_duration(own);
-    } else if (has_wide) {
-      into = to_duration(wide);
-    }
-  };
-  const v1::RouteTimeouts& own = action.timeouts();
-  const v1::RouteTimeouts& wide = table.timeouts();
-  pick(own.connect(), own.has_connect(), wide.connect(), wide.has_connect(), options.connect_timeout);
-  pick(own.response(), own.has_response(), wide.response(), wide.has_response(), options.response_timeout);
-  pick(own.send(), own.has_send(), wide.send(), wide.has_send(), options.send_timeout);
-  pick(own.tunnel_idle(), own.has_tunnel_idle(), wide.tunnel_idle(), wide.has_tunnel_idle(), options.tunnel_idle);
-  options.request_timeout = to_duration(own.has_request() ? own.request() : wide.request());
-  if (action.has_retry()) {
-    options.retry = retry_policy_of(action.retry());
-  } else if (table.has_retry()) {
-    options.retry = retry_policy_of(table.retry());
-  }
-  const auto& per_try = own.has_per_try() ? own.per_try() : wide.per_try();
-  options.per_try_timeout = to_duration(per_try);
-  std::string why;
-  if (!action.host_rewrite().empty()) {
-    auto parsed = http::TextTemplate::parse(action.host_rewrite(), &why);
-    if (!parsed) return refuse(why);
-    options.host = std::move(*parsed);
-  }
-  std::string hash_key = action.balance().hash_key();
-  for (const v1::Upstream& upstream : set_.upstreams()) {
-    if (!hash_key.empty()) break;
-    if (action.backends().size() > 0 && upstream.name() == action.backends(0).upstream()) {
-      hash_key = upstream.balance().hash_key();
-    }
-  }
-  if (!hash_key.empty()) {
-    auto parsed = http::TextTemplate::parse(hash_key, &why);
-    if (!parsed) return refuse(why);
-    options.hash_key = std::move(*parsed);
-  }
-  options.strip_prefix = without_final_slash(action.strip_prefix());
-  options.websocket = action.websocket() != v1::TOGGLE_OFF;
-  options.forwarded = forwarded_of(action.forwarded());
-  options.head_changes = std::move(changes);
-  return std::make_shared<const handlers::Proxy>(std::move(options));
 }
 
 }  // namespace headgate::snapshot

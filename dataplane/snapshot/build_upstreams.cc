@@ -92,6 +92,8 @@ std::shared_ptr<const UpstreamSettings> Build::upstream_settings(const v1::Upstr
     if (const v1::TlsSecret* material = secret(*name)) fingerprint += fingerprint_of(*material);
   }
   if (message.zones().prefer_local()) fingerprint += "|" + set_.settings().zone();
+  const bool sticky = sticky_.contains(message.name());
+  if (sticky) fingerprint += "|sticky";
   auto& remembered = parts_.upstream_settings[message.name()];
   if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;
 
@@ -138,6 +140,10 @@ std::shared_ptr<const UpstreamSettings> Build::upstream_settings(const v1::Upstr
   if (message.zones().has_min_local_percent()) settings->zones.min_local_percent = message.zones().min_local_percent();
   settings->zones.local_zone = set_.settings().zone();
   settings->unavailable_reason = message.unavailable_status_reason();
+  if (sticky) {
+    settings->sticky_name = message.sticky_name().empty() ? message.name() : message.sticky_name();
+    settings->sticky_tag = upstream::StickyIndex::tag_of(settings->sticky_name);
+  }
   remembered = {std::move(fingerprint), settings};
   return settings;
 }
@@ -194,6 +200,12 @@ uint32_t Build::slot_of(const std::string& upstream) {
 }
 
 void Build::build_upstreams() {
+  for (const v1::VirtualHost& host : set_.virtual_hosts()) {
+    for (const v1::Route& route : host.routes()) {
+      if (!route.proxy().has_affinity()) continue;
+      for (const v1::Backend& backend : route.proxy().backends()) sticky_.insert(backend.upstream());
+    }
+  }
   // Shards by the upstream they feed, so that one changed shard rebuilds one upstream.
   std::map<std::string, std::string> shard_prints;
   for (const v1::EndpointShard& shard : set_.endpoint_shards()) {

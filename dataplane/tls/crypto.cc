@@ -151,6 +151,16 @@ bool is_sha_crypt(std::string_view hash) {
   return dollar != std::string_view::npos && dollar <= 16 && hash.size() - dollar - 1 == digest_size;
 }
 
+// "$2y$10$" and 22 + 31 characters; each step of the cost doubles the time, 14 is about a second.
+bool is_bcrypt(std::string_view hash) {
+  if (hash.size() != 60 || !hash.starts_with("$2") || hash[3] != '$' || hash[6] != '$') return false;
+  if (hash[2] != 'a' && hash[2] != 'b' && hash[2] != 'y') return false;
+  const auto cost = parse_decimal<uint32_t>(hash.substr(4, 2));
+  if (!cost || *cost < 4 || *cost > 14) return false;
+  constexpr std::string_view kAlphabet = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  return hash.find_first_not_of(kAlphabet, 7) == std::string_view::npos;
+}
+
 PasswordResult result_of(bool match) { return match ? PasswordResult::kMatch : PasswordResult::kMismatch; }
 
 // Null: the text is too short to hold a digest.
@@ -160,7 +170,7 @@ std::optional<std::string> salted_sha1_bytes(std::string_view hash) {
   return bytes;
 }
 
-PasswordResult check_sha_crypt(std::string_view password, std::string_view hash) {
+PasswordResult check_by_crypt(std::string_view password, std::string_view hash) {
   // A NUL would end the password early for crypt(3), and so accept a shorter one.
   if (password.find('\0') != std::string_view::npos || password.size() > 512) return PasswordResult::kMismatch;
   auto work = std::make_unique<crypt_data>();  // 32 KiB: too large for the stack
@@ -173,6 +183,11 @@ PasswordResult check_sha_crypt(std::string_view password, std::string_view hash)
 }
 
 }  // namespace
+
+std::optional<Md5Digest> md5(std::string_view text) {
+  if (digests().md5 == nullptr) return std::nullopt;
+  return digest_of<Md5Digest>(digests().md5, text);
+}
 
 Sha1Digest sha1(std::string_view text) { return digest_of<Sha1Digest>(digests().sha1, text); }
 Sha256Digest sha256(std::string_view text) { return digest_of<Sha256Digest>(digests().sha256, text); }
@@ -263,8 +278,10 @@ bool is_supported_password_hash(std::string_view hash) {
   }
   if (hash.starts_with("{SSHA}")) return salted_sha1_bytes(hash).has_value();
   if (split_md5_crypt(hash)) return digests().md5 != nullptr;
-  return is_sha_crypt(hash);
+  return is_sha_crypt(hash) || is_bcrypt(hash);
 }
+
+bool is_slow_password_hash(std::string_view hash) { return !hash.starts_with('{'); }
 
 PasswordResult check_password(std::string_view password, std::string_view hash) {
   if (!is_supported_password_hash(hash)) return PasswordResult::kUnsupported;
@@ -284,7 +301,7 @@ PasswordResult check_password(std::string_view password, std::string_view hash) 
     if (password.size() > 512) return PasswordResult::kMismatch;
     return result_of(equal_in_constant_time(md5_crypt(password, parts->marker, parts->salt), parts->digest));
   }
-  return check_sha_crypt(password, hash);
+  return check_by_crypt(password, hash);
 }
 
 }  // namespace headgate::tls

@@ -16,6 +16,10 @@
 
 namespace headgate::tls {
 
+// Where a format of others asks for it; never to protect anything. nullopt: the policy of this machine forbids it.
+using Md5Digest = std::array<uint8_t, 16>;
+std::optional<Md5Digest> md5(std::string_view text);
+
 using Sha1Digest = std::array<uint8_t, 20>;
 using Sha256Digest = std::array<uint8_t, 32>;
 
@@ -46,9 +50,11 @@ enum class PasswordResult : uint8_t { kMatch, kMismatch, kUnsupported };
 
 // Is it a format that check_password() knows? For refusing a password file when it is read.
 bool is_supported_password_hash(std::string_view hash);
+// Is it one of the iterated forms, which cost up to a second on purpose? Not to be worked out on a worker's thread.
+bool is_slow_password_hash(std::string_view hash);
 // Formats: "$apr1$salt$..." and "$1$..." (MD5, 1000 rounds), "{SHA}base64", "{SSHA}base64", "$5$..." and "$6$..."
-// (SHA-crypt; at most 200,000 rounds). Plain text, DES and bcrypt are kUnsupported.
-// The iterated forms cost milliseconds on purpose: callers on a worker remember a good answer for a while.
+// (SHA-crypt; at most 200,000 rounds), "$2a$", "$2b$" and "$2y$" (bcrypt; cost 4 to 14, where crypt(3) knows it). Plain
+// text and DES are kUnsupported.
 PasswordResult check_password(std::string_view password, std::string_view hash);
 
 }  // namespace headgate::tls

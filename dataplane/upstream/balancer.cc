@@ -57,7 +57,8 @@ std::optional<uint32_t> pick(const Upstream& upstream, PickInput& input) {
   PickView& view = input.load.view();
   if (view.members.empty()) return std::nullopt;
   Choice choice{upstream, input, view};
-  const uint32_t member = pick_member(upstream.settings().balance.policy, choice);
+  const uint32_t member =
+      input.sticky ? pick_ring_hash(choice) : pick_member(upstream.settings().balance.policy, choice);
   if (member != PickView::kNone) return view.members[member];
   return pick_by_scan(upstream, input);
 }

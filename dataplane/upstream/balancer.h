@@ -52,6 +52,7 @@ struct PickInput {
   WorkerLoad& load;       // of this worker and this Upstream's slot
   Random& random;
   MonotonicTime now;
+  bool sticky = false;  // by hash_key on the ring, whatever the policy: the key is that of a session
 };
 
 inline constexpr uint64_t kNoHashKey = 0;

@@ -40,7 +40,7 @@ uint32_t pick_ring_hash(Choice& choice) {
   if (choice.input.hash_key == kNoHashKey || ring.empty()) return pick_random(choice);
   const PickView& view = choice.view;
   const LoadBalancing& balance = choice.upstream.settings().balance;
-  const uint32_t wanted = balance.policy == BalancePolicy::kRingHash
+  const uint32_t wanted = balance.policy == BalancePolicy::kRingHash && !choice.input.sticky
                               ? std::clamp<uint32_t>(balance.subset, 1, LoadBalancing::kMaxSubset)
                               : 1;
   std::array<uint32_t, LoadBalancing::kMaxSubset> found;

@@ -15,7 +15,14 @@ Upstream::Upstream(std::shared_ptr<const UpstreamSettings> settings, uint32_t sl
     endpoint.finish();
     if (endpoint.cell == nullptr) endpoint.cell = std::make_shared<EndpointCell>();
   }
-  if (!is_hash_policy(settings_->balance.policy)) return;
+  if (!settings_->sticky_name.empty()) {
+    std::vector<std::string_view> texts;
+    texts.reserve(endpoints_.size());
+    for (const Endpoint& endpoint : endpoints_) texts.push_back(endpoint.text);
+    sticky_.build(settings_->sticky_name, texts);
+  } else if (!is_hash_policy(settings_->balance.policy)) {
+    return;
+  }
   std::vector<HashRing::Member> members;
   members.reserve(endpoints_.size());
   for (uint32_t i = 0; i < endpoints_.size(); ++i) {

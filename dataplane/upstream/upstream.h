@@ -18,6 +18,7 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/upstream/endpoint.h"
 #include "dataplane/upstream/hash_ring.h"
+#include "dataplane/upstream/sticky_index.h"
 
 namespace headgate::tls {
 struct ClientSettings;
@@ -162,6 +163,9 @@ struct UpstreamSettings {
   // Checks are the likelier liar when all fail at once, and a request that would be refused has nothing to lose.
   bool fail_open = true;
   std::string unavailable_reason{};  // not empty: every request is 503
+  // What session cookies call this Upstream (sticky_index.h); empty: no route keeps sessions on it.
+  std::string sticky_name{};
+  std::string sticky_tag{};  // StickyIndex::tag_of(sticky_name)
 };
 
 class Upstream {
@@ -181,8 +185,10 @@ class Upstream {
   [[nodiscard]] const Endpoint& endpoint(uint32_t index) const { return endpoints_[index]; }
   [[nodiscard]] UpstreamCell& cell() const { return *cell_; }
   [[nodiscard]] const std::shared_ptr<UpstreamCell>& shared_cell() const { return cell_; }
-  // Empty unless the policy is a hash.
+  // Empty unless the policy is a hash or sessions are kept.
   [[nodiscard]] const HashRing& ring() const { return ring_; }
+  // Empty unless sessions are kept.
+  [[nodiscard]] const StickyIndex& sticky() const { return sticky_; }
 
  private:
   std::shared_ptr<const UpstreamSettings> settings_;
@@ -190,6 +196,7 @@ class Upstream {
   std::vector<Endpoint> endpoints_;
   std::shared_ptr<UpstreamCell> cell_;
   HashRing ring_;
+  StickyIndex sticky_;
 };
 
 std::string_view protocol_name(Protocol protocol);

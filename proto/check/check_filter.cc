@@ -110,6 +110,10 @@ void check_external_auth(const ExternalAuth& auth, Problems& problems) {
     check_field_name(at("response_headers", i), auth.response_headers(i), problems);
   }
   check_name_values("request_headers", auth.request_headers(), TextScope::kRequest, problems);
+  check_field_value("host", auth.host(), problems);
+  if (!auth.signin_redirect_param().empty() && !is_token(auth.signin_redirect_param())) {
+    problems.error("signin_redirect_param", "name", "expected the name of a parameter such as \"rd\"");
+  }
   check_duration("timeout", auth.has_timeout(), auth.timeout(), false, problems);
 }
 
@@ -166,6 +170,8 @@ void check_error_pages(const ErrorPages& pages, Problems& problems) {
     check_status(at("statuses", i), pages.statuses(i), 300, 599, problems);
   if (pages.upstream().empty() == pages.body().empty())
     problems.error("upstream", "missing", "expected either an upstream or a body");
+  check_name_values("request_headers", pages.request_headers(), TextScope::kRequest, problems);
+  check_field_value("content_type", pages.content_type(), problems);
 }
 
 void check_kind(const HttpFilter& filter, int groups, Problems& problems) {
@@ -195,6 +201,9 @@ void check_kind(const HttpFilter& filter, int groups, Problems& problems) {
     case HttpFilter::kConnectionLimit:
       need(filter.connection_limit().connections() > 0, "connections", "a number above 0", problems);
       check_text("key", filter.connection_limit().key(), TextScope::kRequest, -1, problems);
+      if (filter.connection_limit().has_status()) {
+        check_status("status", filter.connection_limit().status(), 400, 599, problems);
+      }
       check_cidrs("exempt", filter.connection_limit().exempt(), problems);
       return;
     case HttpFilter::kErrorPages: return check_error_pages(filter.error_pages(), problems);
@@ -222,6 +231,12 @@ void check_kind(const HttpFilter& filter, int groups, Problems& problems) {
       check_text("key", filter.cache().key(), TextScope::kRequest, -1, problems);
       check_duration("default_ttl", filter.cache().has_default_ttl(), filter.cache().default_ttl(), true, problems);
       check_duration("stale", filter.cache().has_stale(), filter.cache().stale(), true, problems);
+      return;
+    case HttpFilter::kHsts:
+      if (filter.hsts().max_age().seconds() < 0 || filter.hsts().max_age().seconds() > 315576000 ||
+          filter.hsts().max_age().nanos() != 0) {
+        problems.error("max_age", "duration", "expected whole seconds, up to ten years");
+      }
       return;
     case HttpFilter::kLua: return need(!filter.lua().source().empty(), "source", "a program", problems);
     case HttpFilter::kBodyLimit:
@@ -266,6 +281,7 @@ FilterPhase natural_phase(const HttpFilter& filter) {
     case HttpFilter::kCompress:
     case HttpFilter::kErrorPages:
     case HttpFilter::kBandwidth:
+    case HttpFilter::kHsts:
     case HttpFilter::kCookieRewrite: return PHASE_RESPONSE;
     case HttpFilter::FILTER_NOT_SET: return FILTER_PHASE_UNSPECIFIED;
   }

@@ -114,6 +114,24 @@ void check_backends(const ProxyAction& proxy, int groups, Problems& problems) {
   }
 }
 
+void check_affinity(const SessionAffinity& affinity, Problems& problems) {
+  if (!is_token(affinity.cookie())) problems.error("cookie", "cookie", "expected a cookie name (RFC 6265 4.1.1)");
+  const std::string& same_site = affinity.same_site();
+  if (!same_site.empty() && same_site != "None" && same_site != "Lax" && same_site != "Strict") {
+    problems.error("same_site", "enum", "expected None, Lax or Strict");
+  }
+  // What ends an attribute would let the value make up others.
+  if (affinity.path().find(';') != std::string::npos || (!affinity.path().empty() && !affinity.path().starts_with('/'))) {
+    problems.error("path", "path", "expected a path without \";\"");
+  }
+  check_field_value("path", affinity.path(), problems);
+  if (!affinity.domain().empty() && host_pattern_kind(affinity.domain()) != HostPatternKind::kExact) {
+    problems.error("domain", "host", "expected a host name such as \"example.com\"");
+  }
+  check_duration("max_age", affinity.has_max_age(), affinity.max_age(), true, problems);
+  check_duration("expires", affinity.has_expires(), affinity.expires(), true, problems);
+}
+
 void check_proxy(const ProxyAction& proxy, int groups, Problems& problems) {
   const Field field(problems, "proxy");
   check_backends(proxy, groups, problems);
@@ -133,13 +151,11 @@ void check_proxy(const ProxyAction& proxy, int groups, Problems& problems) {
   if (!proxy.strip_prefix().empty()) check_prefix("strip_prefix", proxy.strip_prefix(), problems);
   if (proxy.has_affinity()) {
     const Field affinity(problems, "affinity");
-    if (!is_token(proxy.affinity().cookie()))
-      problems.error("cookie", "cookie", "expected a cookie name (RFC 6265 4.1.1)");
-    const std::string& same_site = proxy.affinity().same_site();
-    if (!same_site.empty() && same_site != "None" && same_site != "Lax" && same_site != "Strict") {
-      problems.error("same_site", "enum", "expected None, Lax or Strict");
-    }
-    check_duration("max_age", proxy.affinity().has_max_age(), proxy.affinity().max_age(), true, problems);
+    check_affinity(proxy.affinity(), problems);
+  }
+  check_name_values("fallback_headers", proxy.fallback_headers(), TextScope::kRequest, problems);
+  if (proxy.fallback_upstream().empty() && !proxy.fallback_headers().empty()) {
+    problems.error("fallback_headers", "unused", "there is no fallback_upstream");
   }
 }
 

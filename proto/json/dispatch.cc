@@ -7,7 +7,7 @@
 #include "dataplane/base/address.h"
 #include "dataplane/base/host_name.h"
 #include "dataplane/base/text.h"
-#include "proto/json/reading.h"
+#include "proto/json/rule.h"
 
 namespace headgate::json {
 
@@ -20,9 +20,6 @@ struct HttpRule {
   std::vector<std::string> hosts;  // normalized patterns; empty: all
   Route route;
 };
-
-// Fields of a route and where they came from, added once the route's place is known.
-using FieldNodes = std::vector<std::pair<std::string, NodeId>>;
 
 class DispatchReader {
  public:
@@ -137,7 +134,7 @@ class DispatchReader {
     ForwardRule rule;
     rule.set_name(rule_name(node));
     const std::string path = "forward[" + std::to_string(listener.forward_size()) + "]";
-    rule.set_upstream(upstream_of(node, "forward_to", false));
+    rule.set_upstream(target_upstream(reading_, node, reading_.member(node, "forward_to"), false));
     if (const auto mode = reading_.text(node, "mode"))
       rule.set_mode(*mode == "datagram" ? FORWARD_DATAGRAM : FORWARD_STREAM);
     if (const auto framing = reading_.text(node, "framing"))
@@ -177,8 +174,9 @@ class DispatchReader {
       if (host_pattern_kind(host) != HostPatternKind::kInvalid) rule.hosts.push_back(normalize_host(host));
     }
     read_match(node, rule.route);
+    read_rule_filters(reading_of(node, rule.route));
     if (handler == "static") read_static(node, *rule.route.mutable_static_files());
-    if (handler == "proxy") read_proxy(node, rule.route);
+    if (handler == "proxy") read_proxy_rule(reading_of(node, rule.route));
     if (handler == "respond") read_respond(node, *rule.route.mutable_respond());
     if (handler == "redirect") read_redirect(node, *rule.route.mutable_redirect());
     if (handler == "echo") rule.route.mutable_echo();
@@ -277,60 +275,8 @@ class DispatchReader {
     for (size_t i = 0; i < tries.size(); ++i) place("static_files.try_files[" + std::to_string(i) + "]", tries[i]);
     if (const auto text = reading_.text(node, "cache_control")) files.set_cache_control(std::string(*text));
     place("static_files.cache_control", reading_.member(node, "cache_control"));
-    files.set_strip_prefix(prefix_of(node));
+    files.set_strip_prefix(strip_prefix_of(reading_, node));
     place("static_files.strip_prefix", reading_.member(node, "strip_prefix"));
-  }
-
-  // "/api/" and "/api" say the same; "/" cuts nothing.
-  std::string prefix_of(NodeId node) const {
-    std::string_view prefix = reading_.text(node, "strip_prefix").value_or("");
-    while (prefix.ends_with('/')) prefix.remove_suffix(1);
-    return std::string(prefix);
-  }
-
-  void read_proxy(NodeId node, Route& route) {
-    ProxyAction& proxy = *route.mutable_proxy();
-    const NodeId target = reading_.member(node, "proxy_pass");
-    const std::string upstream = upstream_of(node, "proxy_pass", true);
-    if (!upstream.empty()) proxy.add_backends()->set_upstream(upstream);
-    place("proxy.backends[0]", target);
-    proxy.set_strip_prefix(prefix_of(node));
-    place("proxy.strip_prefix", reading_.member(node, "strip_prefix"));
-    google::protobuf::Duration value;
-    if (reading_.duration(node, "timeout", &value)) *proxy.mutable_timeouts()->mutable_response() = value;
-    if (LoadBalancing balance; reading_.balance(node, &balance)) *proxy.mutable_balance() = balance;
-    place("proxy.balance", reading_.member(node, "balance"));
-    place("proxy.balance.hash_key", reading_.member(node, "hash_key"));
-    if (RetryPolicy retry; reading_.retry(node, &retry)) *proxy.mutable_retry() = retry;
-    place("proxy.retry", reading_.member(node, "retry"));
-    if (reading_.truth(node, "request_buffering").value_or(false)) proxy.set_request_buffering(TOGGLE_ON);
-    read_headers(node, route, proxy);
-    read_grpc_web(node, route);
-  }
-
-  void read_headers(NodeId node, Route& route, ProxyAction& proxy) {
-    const NodeId headers = reading_.member(node, "headers");
-    if (!reading_.is_object(headers)) return;
-    HeaderMods mods;
-    for (NodeId one = reading_.doc.first(headers); one != kNoNode; one = reading_.doc.next(one)) {
-      const auto value = reading_.text(one);
-      if (!value) continue;
-      const std::string_view name = reading_.doc.node(one).key;
-      if (equals_ignore_case(name, "host")) {
-        proxy.set_host_rewrite(std::string(*value));
-        place("proxy.host_rewrite", one);
-        continue;
-      }
-      place("filters[0].request_headers.set[" + std::to_string(mods.set_size()) + "]", one);
-      NameValue& entry = *mods.add_set();
-      entry.set_name(std::string(name));
-      entry.set_value(std::string(*value));
-    }
-    if (!mods.set().empty()) *route.add_filters()->mutable_request_headers() = mods;
-  }
-
-  void read_grpc_web(NodeId node, Route& route) {
-    if (reading_.truth(node, "grpc_web").value_or(false)) route.add_filters()->mutable_grpc_web();
   }
 
   void read_respond(NodeId node, RespondAction& respond) {
@@ -357,60 +303,12 @@ class DispatchReader {
     place("redirect.location", reading_.member(node, "location"));
   }
 
-  // --- targets
-
-  // The upstream behind proxy_pass or forward_to; empty after reporting.
-  std::string upstream_of(NodeId node, std::string_view key, bool http) {
-    const NodeId target = reading_.member(node, key);
-    const auto text = reading_.text(target);
-    if (!text) return "";
-    Uri uri;
-    std::string why;
-    if (!parse_target_uri(*text, uri, why)) {
-      reading_.error(target, "uri", why);
-      return "";
-    }
-    if (uri.scheme == Scheme::kUpstream) return named_upstream(node, target, uri.path, http);
-    const bool fits = uri.scheme == Scheme::kUnix || (http ? is_http_scheme(uri.scheme) : !is_http_scheme(uri.scheme));
-    if (!fits) {
-      reading_.error(target, "scheme",
-                     std::string(scheme_name(uri.scheme)) + ":// cannot be " +
-                         (http ? "proxied to with HTTP; expected http, https, unix or upstream"
-                               : "forwarded to; expected tcp, ssl, udp, unix, unixgram or upstream"));
-      return "";
-    }
-    return reading_.inline_upstream(uri, target, node, http);
-  }
-
-  std::string named_upstream(NodeId node, NodeId target, const std::string& name, bool http) {
-    for (const std::string_view key : {"tls", "proxy_protocol"}) {
-      if (const NodeId own = reading_.member(node, key); own != kNoNode) {
-        reading_.error_at_key(own, "unused", "this belongs to the upstream: put it into upstreams" + path_key(name));
-      }
-    }
-    const auto found = reading_.upstreams.find(name);
-    if (found == reading_.upstreams.end()) {
-      std::string known;
-      for (const auto& [one, entry] : reading_.upstreams) known += (known.empty() ? "" : ", ") + one;
-      reading_.error(target, "reference",
-                     "there is no upstream " + quote_json(name) +
-                         (known.empty() ? "; the file has none" : "; there are " + known));
-      return "";
-    }
-    UpstreamEntry& entry = found->second;
-    if (entry.index < 0) return "";
-    if (entry.undecided) {
-      reading_.set.mutable_upstreams(entry.index)->set_protocol(http ? UPSTREAM_HTTP1 : UPSTREAM_STREAM);
-      entry.undecided = false;
-    }
-    return name;
-  }
-
   // --- virtual hosts
 
   void place(std::string field, NodeId node) {
     if (node != kNoNode) rule_fields_.emplace_back(std::move(field), node);
   }
+  RuleReading reading_of(NodeId node, Route& route) { return {reading_, node, route, rule_fields_}; }
 
   std::string rule_name(NodeId node) const { return "dispatch[" + std::to_string(reading_.doc.node(node).index) + "]"; }
 

@@ -1,58 +1,11 @@
 // file_shape.cc -- the one declarative description of the users' file.
 // schema.json is written from it; the sections read what it lets through; print follows its order.
-#include "dataplane/base/address.h"
-#include "dataplane/base/host_name.h"
-#include "dataplane/base/text.h"
 #include "proto/check/values.h"
-#include "proto/json/shape.h"
+#include "proto/json/filter_shapes.h"
 
 namespace headgate::json {
 
 namespace {
-
-using enum ShapeKind;
-constexpr Presence kRequired = Presence::kRequired;
-constexpr double kMaxU32 = 4294967295.0;
-constexpr double kMaxTtl = 2147483647.0;  // RFC 2181 8
-constexpr double kYear = 366.0 * 86400;
-
-constexpr Shape kText{.kind = kString, .expected = "a string"};
-constexpr Shape kTruth{.kind = kBoolean, .expected = "true or false"};
-constexpr Shape kTexts{.kind = kOneOrMany, .expected = "a string or a list of strings", .item = &kText};
-constexpr Shape kStringMap{.kind = kMap, .expected = "an object of strings", .item = &kText};
-
-constexpr Shape kSeconds{
-    .kind = kNumber, .expected = "a number of seconds from 0.001 to 31622400", .minimum = 0.001, .maximum = kYear};
-constexpr Shape kSecondsOrZero{
-    .kind = kNumber, .expected = "a number of seconds from 0 to 31622400", .minimum = 0, .maximum = kYear};
-constexpr Shape kCount{
-    .kind = kInteger, .expected = "a whole number, 0 for no limit", .minimum = 0, .maximum = kMaxU32};
-constexpr Shape kTtl{
-    .kind = kInteger, .expected = "a number of seconds from 0 to 2147483647", .minimum = 0, .maximum = kMaxTtl};
-constexpr Shape kU16{.kind = kInteger, .expected = "a whole number from 0 to 65535", .minimum = 0, .maximum = 65535};
-constexpr Shape kU32{
-    .kind = kInteger, .expected = "a whole number from 0 to 4294967295", .minimum = 0, .maximum = kMaxU32};
-constexpr Shape kBacklog{
-    .kind = kInteger, .expected = "a whole number from 1 to 1000000", .minimum = 1, .maximum = 1000000};
-constexpr Shape kStatus{.kind = kInteger, .expected = "a status code from 200 to 599", .minimum = 200, .maximum = 599};
-constexpr std::string_view kRedirectExpected = "a status code of 300, 301, 302, 303, 307 or 308";
-constexpr Shape kRedirectStatus{.kind = kInteger, .expected = kRedirectExpected, .minimum = 300, .maximum = 308};
-
-bool is_cidr(std::string_view text) { return Cidr::parse(text).has_value(); }
-constexpr Shape kCidr{
-    .kind = kString, .expected = "an address or a CIDR range such as \"10.0.0.0/8\"", .accepts = is_cidr};
-constexpr Shape kCidrs{.kind = kOneOrMany, .expected = "a CIDR range or a list of them", .item = &kCidr};
-
-bool is_host_pattern(std::string_view text) { return host_pattern_kind(text) != HostPatternKind::kInvalid; }
-constexpr Shape kHost{
-    .kind = kString, .expected = "a host name, \"*.example.com\" or \"*\"", .accepts = is_host_pattern};
-constexpr Shape kHosts{
-    .kind = kOneOrMany, .expected = "a host name or a list of them", .item = &kHost, .at_least_one = true};
-
-bool is_method(std::string_view text) { return is_token(text); }
-constexpr Shape kMethod{.kind = kString, .expected = "a method such as \"GET\"", .accepts = is_method};
-constexpr Shape kMethods{
-    .kind = kOneOrMany, .expected = "a method or a list of methods", .item = &kMethod, .at_least_one = true};
 
 // --- tls
 
@@ -429,7 +382,6 @@ constexpr Shape kPath{.kind = kString,
 bool starts_with_slash(std::string_view text) { return text.starts_with('/'); }
 constexpr Shape kStripPrefix{
     .kind = kString, .expected = "a path that starts with \"/\"", .accepts = starts_with_slash};
-constexpr Shape kProxyPass{.kind = kString, .expected = "http://HOST:PORT, unix:///PATH or upstream://NAME"};
 constexpr Shape kForwardTo{.kind = kString, .expected = "tcp, udp, ssl://HOST:PORT, unix:///PATH or upstream://NAME"};
 constexpr std::string_view kModeWords[] = {"stream", "datagram"};
 constexpr Shape kMode{.kind = kString, .expected = "\"stream\" or \"datagram\"", .words = kModeWords};
@@ -460,8 +412,60 @@ constexpr Key kStaticKeys[] = {
     {"cache_control", &kText, "Value of Cache-Control."},
     {"strip_prefix", &kStripPrefix, "Cut from the path before the file is looked up."},
 };
+constexpr Shape kBackendWeight{
+    .kind = kInteger, .expected = "a whole number from 0 to 1000000", .minimum = 0, .maximum = 1000000};
+constexpr Key kBackendKeys[] = {
+    {"to", &kProxyPass, "http://HOST:PORT, https://..., unix:///PATH or upstream://NAME.", {}, kRequired},
+    {"weight", &kBackendWeight, "Share of the requests; 0 takes only marked ones.", "1"},
+    {"match_headers", &kStringMap, "Requests with this value, or matching \"~regex\", go here before the weights."},
+    {"match_cookies", &kStringMap, "The same by cookies."},
+    {"headers", &kStringMap, "Request fields to set for this target; $variables."},
+    {"sticky", &kTruth, "Takes part in the rule's affinity.", "true"},
+};
+constexpr Shape kBackend{.kind = kObject, .expected = "an object {to, weight, ...}", .keys = kBackendKeys};
+constexpr Shape kBackends{
+    .kind = kList, .expected = "a list of {to, weight, ...}", .item = &kBackend, .at_least_one = true};
+constexpr const Shape* kProxyTargetChoices[] = {&kProxyPass, &kBackends};
+constexpr Shape kProxyTargets{
+    .kind = kEither, .expected = "a target or a list of {to, weight, ...}", .choices = kProxyTargetChoices};
+constexpr Key kCanaryKeys[] = {
+    {"to", &kProxyPass, "Where the chosen requests go.", {}, kRequired},
+    {"weight", &kBackendWeight, "Share of the requests without a mark.", "0"},
+    {"weight_total", &kBackendWeight, "What the weight is a share of.", "100"},
+    {"header", &kText, "\"always\" in this field goes there, \"never\" does not; else the cookie decides."},
+    {"header_value", &kText, "Instead of always and never: this value goes there."},
+    {"header_pattern", &kText, "Instead of always and never: what matches this regex goes there."},
+    {"cookie", &kText, "\"always\" in this cookie goes there, \"never\" does not; else the weight decides."},
+    {"sticky", &kTruth, "Takes part in the rule's affinity.", "true"},
+};
+constexpr Shape kCanary{.kind = kObject, .expected = "an object {to, weight, header, ...}", .keys = kCanaryKeys};
+constexpr std::string_view kAffinityModeWords[] = {"balanced", "persistent"};
+constexpr Shape kAffinityMode{
+    .kind = kString, .expected = "\"balanced\" or \"persistent\"", .words = kAffinityModeWords};
+constexpr std::string_view kSameSiteWords[] = {"None", "Lax", "Strict"};
+constexpr Shape kSameSite{.kind = kString, .expected = "\"None\", \"Lax\" or \"Strict\"", .words = kSameSiteWords};
+constexpr Shape kCookieSeconds{
+    .kind = kInteger, .expected = "a whole number of seconds up to 31622400", .minimum = 0, .maximum = kYear};
+constexpr Key kAffinityKeys[] = {
+    {"cookie", &kText, "Name of the cookie.", {}, kRequired},
+    {"mode", &kAffinityMode, "balanced: a new target takes over its share; persistent: sessions never move.",
+     "\"balanced\""},
+    {"path", &kText, "Path of the cookie.", "\"/\""},
+    {"domain", &kText, "Domain of the cookie."},
+    {"max_age", &kCookieSeconds, "Max-Age of the cookie; without it and expires the browser's session."},
+    {"expires", &kCookieSeconds, "Expires of the cookie, from now."},
+    {"same_site", &kSameSite, "SameSite of the cookie."},
+    {"secure", &kTruth, "Secure; default for clients with TLS."},
+    {"change_on_failure", &kTruth, "A failed attempt moves the session.", "false"},
+    {"conditional_same_site_none", &kTruth, "No SameSite=None for browsers that misread it.", "false"},
+};
+constexpr Shape kAffinity{.kind = kObject, .expected = "an object {cookie, ...}", .keys = kAffinityKeys};
 constexpr Key kProxyKeys[] = {
-    {"proxy_pass", &kProxyPass, "http://HOST:PORT, https://..., unix:///PATH or upstream://NAME.", {}, kRequired},
+    {"proxy_pass", &kProxyTargets,
+     "http://HOST:PORT, https://..., unix:///PATH or upstream://NAME; or several with weights.", {}, kRequired},
+    {"canary", &kCanary, "Another target for marked requests and a share of the others."},
+    {"affinity", &kAffinity, "A cookie keeps a session at one target."},
+    {"fallback", &kProxyPass, "Where requests go when the target has nobody who could answer."},
     {"strip_prefix", &kStripPrefix, "Cut from the path before it is sent on."},
     {"timeout", &kSeconds, "Seconds for an answer, then 504; default the upstream's."},
     {"headers", &kStringMap, "Request fields to set; $variables."},
@@ -495,11 +499,11 @@ constexpr Key kForwardKeys[] = {
     {"proxy_protocol", &kProxyProtocolOut, "Send a PROXY header of this version; for upstream:// say it there."},
 };
 constexpr Case kHandlerCases[] = {
-    {"static", kMatchKeys, kStaticKeys},
-    {"proxy", kMatchKeys, kProxyKeys},
-    {"respond", kMatchKeys, kRespondKeys},
-    {"redirect", kMatchKeys, kRedirectKeys},
-    {"echo", kMatchKeys, {}},
+    {"static", kMatchKeys, kStaticKeys, kFilterKeys},
+    {"proxy", kMatchKeys, kProxyKeys, kFilterKeys},
+    {"respond", kMatchKeys, kRespondKeys, kFilterKeys},
+    {"redirect", kMatchKeys, kRedirectKeys, kFilterKeys},
+    {"echo", kMatchKeys, {}, kFilterKeys},
     {"forward", kForwardKeys, {}},
     {"dns", {}, {}},
 };

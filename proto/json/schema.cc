@@ -48,6 +48,7 @@ class SchemaWriter {
     for (const Case& one : shape.cases) {
       for (const Key& key : one.keys) collect(*key.shape);
       for (const Key& key : one.more_keys) collect(*key.shape);
+      for (const Key& key : one.further_keys) collect(*key.shape);
     }
     if (shape.item != nullptr) collect(*shape.item);
     for (const Shape* choice : shape.choices) collect(*choice);
@@ -206,6 +207,7 @@ class SchemaWriter {
       }
       for (const Key& key : one.keys) property(key, required);
       for (const Key& key : one.more_keys) property(key, required);
+      for (const Key& key : one.further_keys) property(key, required);
       out_.close('}');
       required_list(required);
       out_.key("additionalProperties");

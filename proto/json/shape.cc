@@ -171,7 +171,7 @@ class ShapeChecker {
         const auto has = [&](std::span<const Key> list) {
           return std::any_of(list.begin(), list.end(), [&](const Key& key) { return key.name == name; });
         };
-        if (has(one.keys) || has(one.more_keys)) owners.push_back(one.value);
+        if (has(one.keys) || has(one.more_keys) || has(one.further_keys)) owners.push_back(one.value);
         case_found = case_found || (tag_known && doc_.node(tag).text == one.value);
       }
       if (!case_found && !owners.empty()) return;  // the missing or wrong tag is reported already
@@ -237,6 +237,7 @@ void each_key(const Document& document, NodeId object, const Shape& shape,
     if (one.value != document.node(tag).text) continue;
     for (const Key& key : one.keys) visit(key);
     for (const Key& key : one.more_keys) visit(key);
+    for (const Key& key : one.further_keys) visit(key);
   }
 }
 

@@ -29,6 +29,7 @@ struct Case {
   std::string_view value;
   std::span<const Key> keys;
   std::span<const Key> more_keys;
+  std::span<const Key> further_keys = {};
 };
 
 enum class ShapeKind : uint8_t {

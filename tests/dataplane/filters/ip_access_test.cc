@@ -34,7 +34,7 @@ TEST(IpAccess, Table) {
     IpAccessOptions options;
     for (const char* text : row.allow) options.allow.add(*Cidr::parse(text));
     for (const char* text : row.deny) options.deny.add(*Cidr::parse(text));
-    const IpAccess filter(std::move(options));
+    const AccessFilter filter(AccessFilter::Need::kAll, {std::make_shared<const IpAccess>(std::move(options))});
     ExchangeHarness harness;
     EXPECT_EQ(harness.run({.remote = row.client}, {&filter}, kHello).status, row.status) << row.client;
   }

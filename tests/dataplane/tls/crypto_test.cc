@@ -9,6 +9,10 @@ TEST(Crypto, DigestsOfStandardVectors) {
   EXPECT_EQ(hex_text(sha1("abc")), "a9993e364706816aba3e25717850c26c9cd0d89d");
   EXPECT_EQ(hex_text(sha256("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(hex_text(sha256("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  // RFC 1321 A.5; none where policy forbids MD5.
+  if (const auto digest = md5("abc")) {
+    EXPECT_EQ(hex_text(*digest), "900150983cd24fb0d6963f7d28e17f72");
+  }
   // RFC 4231 4.3, RFC 2202 3.
   EXPECT_EQ(hex_text(hmac_sha256("Jefe", "what do ya want for nothing?")),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
@@ -73,7 +77,9 @@ TEST(Crypto, PasswordFormats) {
 }
 
 TEST(Crypto, UnknownPasswordFormats) {
-  for (const char* hash : {"", "password", "$2y$05$abcdefghijklmnopqrstuu5s3w9l4S8qQfKkD5dE9x1JYwQ1Jm2mG",
+  for (const char* hash : {"", "password", "$2y$05$tooshort", "$2y$03$abcdefghijklmnopqrstuu5s3w9l4S8qQfKkD5dE9x1JYwQ1Jm2mG",
+                           "$2y$15$abcdefghijklmnopqrstuughE8Ev8uGFaUgY2cNEySvxngrb/Jzdm",
+                           "$2x$05$abcdefghijklmnopqrstuughE8Ev8uGFaUgY2cNEySvxngrb/Jzdm",
                            "rqXexS6ZhobKA",
                            "{SHA}short", "{SSHA}AAAA", "$apr1$saltsalt$short", "$apr1$", "$6$salt$short", "$5$",
                            "$6$rounds=999999999$saltstring$1", "$y$j9T$x$y", "{MD5}AAAA"}) {
