@@ -1,12 +1,17 @@
 """Fixtures of the cluster tests: namespaces that are gone afterwards, and a deadline for every test."""
 import itertools
 import os
+import pathlib
 import re
 import signal
+import sys
 
 import pytest
 
-import kubernetes
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "local"))  # certificates, clients
+
+import kubernetes  # noqa: E402
+from installation import Installation  # noqa: E402
 
 DEADLINE_SECONDS = 300
 _numbers = itertools.count(1)
@@ -79,3 +84,13 @@ def make_namespace(request):
     yield make
     for name in made:
         _delete_namespace(name)
+
+
+@pytest.fixture(scope="session")
+def headgate():
+    """The installation that most tests use: class `headgate`, two proxies, one controller."""
+    name = _make_namespace("headgate")
+    release = Installation("headgate", name)
+    yield release.install()
+    release.uninstall()
+    _delete_namespace(name)
