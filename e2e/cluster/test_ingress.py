@@ -170,3 +170,15 @@ def test_a_service_without_endpoints_is_503(headgate, site):
     kubectl("create", "service", "clusterip", "empty", "--tcp=80:8080", "-n", site)
     apply(ingress("empty", rule("empty.test", ("/", P, "empty"))), site)
     headgate.wait_for("http://empty.test/", 503)
+
+
+def test_default_backends(headgate, site):
+    """That of an Ingress takes the rest of its hosts; that of one without rules takes all other hosts."""
+    apply(ingress("some", rule("some.test", ("/one", P, "first")), default_backend="second"), site)
+    assert headgate.wait_for("http://some.test/one").json()["service"] == "first"
+    assert headgate.get("http://some.test/two").json()["service"] == "second"
+    apply(ingress("left", default_backend="fallback"), site)
+    assert headgate.wait_for("http://nobody.test/nothing").json()["service"] == "fallback"
+    assert headgate.get("http://some.test/two").json()["service"] == "second"
+    kubectl("delete", "ingress", "left", "-n", site)
+    headgate.wait_for("http://nobody.test/nothing", 404)
