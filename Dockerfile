@@ -31,7 +31,7 @@ RUN --mount=type=cache,target=/ccache \
 FROM ${DEBIAN} AS files
 ENV DEBIAN_FRONTEND=noninteractive
 RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends binutils ca-certificates \
-  libssl3 zlib1g libcrypt1 libre2-9 libnghttp2-14 libprotobuf32 libprometheus-cpp-core1.0 libgrpc++1.51 libcpp-httplib0.11
+  libssl3 zlib1g libcrypt1 libre2-9 libnghttp2-14 libprotobuf32 libprometheus-cpp-core1.0 libgrpc++1.51 libcpp-httplib0.11 libyaml-cpp0.7
 COPY --from=programs /out/ /out/
 # Each package that a library is of leaves its entry where scanners of images look, and its terms.
 RUN set -eu; \

@@ -53,6 +53,7 @@ class KubernetesSecretStore final : public SecretStore {
       if (!bytes) return Error{.code = Errc::kMalformed, .detail = "a Secret with a value that is not base64"};
       stored.data.emplace(key, std::move(*bytes));
     }
+    if (stored.data.empty()) return Error{.code = Errc::kNotFound, .detail = "the Secret is empty"};
     return stored;
   }
 
@@ -64,17 +65,18 @@ class KubernetesSecretStore final : public SecretStore {
                    {"metadata", {{"name", name}, {"namespace", name_space_}, {"labels", labels()}}},
                    {"type", "Opaque"},
                    {"data", std::move(values)}};
-    if (!version.empty()) {
+    const std::string replaces = version.empty() ? version_of_empty(name) : version;
+    if (!replaces.empty()) {
       const Answer now = rest_.get(path(name));
       if (!now.ok()) return error_of("reading a Secret", now);
       Json kept = kube::parse_json(now.body);
-      if (kube::text_at(kube::child_of(kept, "metadata"), "resourceVersion") != version) {
+      if (kube::text_at(kube::child_of(kept, "metadata"), "resourceVersion") != replaces) {
         return Error{.code = Errc::kExists, .detail = "somebody else was faster"};
       }
       kept["data"] = secret["data"];
       secret = std::move(kept);  // with its version, which the API server compares once more
     }
-    const Answer answer = version.empty()
+    const Answer answer = replaces.empty()
                               ? rest_.post(kube::collection_path(kube::row_of(kube::ObjectKind::kSecret), name_space_),
                                            kube::to_text(secret))
                               : rest_.put(path(name), kube::to_text(secret));
@@ -85,6 +87,16 @@ class KubernetesSecretStore final : public SecretStore {
  private:
   [[nodiscard]] std::string path(const std::string& name) const {
     return kube::object_path("", "v1", "secrets", name_space_, name);
+  }
+
+  // A Secret without data holds the place for us: whoever installed us made it, so that it goes when we are uninstalled,
+  // and so that we need no right to create Secrets. Empty: there is none such.
+  [[nodiscard]] std::string version_of_empty(const std::string& name) const {
+    const Answer answer = rest_.get(path(name));
+    if (!answer.ok()) return {};
+    const Json secret = kube::parse_json(answer.body);
+    const Json& data = kube::child_of(secret, "data");
+    return data.is_object() && !data.empty() ? std::string() : kube::text_at(kube::child_of(secret, "metadata"), "resourceVersion");
   }
 
   const kube::Rest rest_;

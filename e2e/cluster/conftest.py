@@ -1,15 +1,29 @@
 """Fixtures of the cluster tests: namespaces that are gone afterwards, and a deadline for every test."""
-import itertools
 import os
+import pathlib
 import re
+import secrets
 import signal
+import sys
 
 import pytest
 
-import kubernetes
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "local"))  # certificates, clients
+
+import kubernetes  # noqa: E402
+from installation import Installation  # noqa: E402
 
 DEADLINE_SECONDS = 300
-_numbers = itertools.count(1)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--operations", action="store_true", help="the long tests of test_operations.py, too")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--operations"):
+        config.hook.pytest_deselected(items=[item for item in items if item.path.name == "test_operations.py"])
+        items[:] = [item for item in items if item.path.name != "test_operations.py"]
 
 
 def pytest_configure(config):
@@ -40,7 +54,7 @@ def pytest_runtest_protocol(item):
 
 
 def _make_namespace(base):
-    name = re.sub("[^a-z0-9]+", "-", base.lower()).strip("-")[:40].strip("-") + f"-{next(_numbers)}"
+    name = re.sub("[^a-z0-9]+", "-", base.lower()).strip("-")[:40].strip("-") + "-" + secrets.token_hex(2)
     kubernetes.kubectl("create", "namespace", name)
     # What the strictest clusters demand, so that every Pod of the tests passes it.
     kubernetes.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
@@ -79,3 +93,13 @@ def make_namespace(request):
     yield make
     for name in made:
         _delete_namespace(name)
+
+
+@pytest.fixture(scope="session")
+def headgate():
+    """The installation that most tests use: class `headgate`, two proxies, one controller."""
+    name = _make_namespace("headgate")
+    release = Installation("headgate", name)
+    yield release.install()
+    release.uninstall()
+    _delete_namespace(name)

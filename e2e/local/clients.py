@@ -175,7 +175,9 @@ class Load:
     while a request is on its way is a lost request, since a client may not repeat every request.
     """
 
-    def __init__(self, port, *, connections=16, target="/echo", pause=0.0, tls=None, new_connections=False, accept=(200,), check=None):
+    def __init__(self, port, *, connections=16, target="/echo", pause=0.0, tls=None, new_connections=False, accept=(200,), check=None,
+                 address="127.0.0.1", host="localhost"):
+        self.address, self.host = address, host
         self.port, self.connections, self.target, self.pause = port, connections, target, pause
         self.tls, self.new_connections, self.accept, self.check = tls, new_connections, accept, check
         self.tally = Tally()
@@ -215,7 +217,8 @@ class Load:
             if writer is None:
                 try:
                     reader, writer = await asyncio.wait_for(
-                        asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls, server_hostname="localhost" if self.tls else None), 10)
+                        asyncio.open_connection(self.address, self.port, ssl=self.tls,
+                                                server_hostname=self.host if self.tls else None), 10)
                     tally.connections += 1
                 except (OSError, asyncio.TimeoutError) as error:
                     tally.refused.append(repr(error))
@@ -231,7 +234,7 @@ class Load:
             began = time.monotonic()
             try:
                 close = "Connection: close\r\n" if self.new_connections else ""
-                writer.write(f"GET {self.target}?{mark} HTTP/1.1\r\nHost: localhost\r\n{close}\r\n".encode())
+                writer.write(f"GET {self.target}?{mark} HTTP/1.1\r\nHost: {self.host}\r\n{close}\r\n".encode())
                 status, ends, body = await asyncio.wait_for(self._answer(reader), 10)
                 if status not in self.accept or (mark not in body if self.check is None else not self.check(body)):
                     tally.wrong.append(f"{mark}: {status} {body[:120]}")

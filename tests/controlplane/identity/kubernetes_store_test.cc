@@ -53,6 +53,15 @@ TEST_F(KubernetesStoreTest, ASecretIsMadeReadAndReplaced) {
   EXPECT_EQ(store_.load("ca")->data, (SecretData{{"a", "b"}}));
 }
 
+// The chart makes the Secret without data, and gives no right to create any.
+TEST_F(KubernetesStoreTest, AnEmptySecretIsNoneAndIsFilled) {
+  api_.put("secrets", {{"metadata", {{"name", "ca"}, {"namespace", "edge"}}}});
+  EXPECT_EQ(store_.load("ca").error().code, Errc::kNotFound);
+  ASSERT_TRUE(store_.save("ca", {{"ca.crt", "one"}}, ""));
+  EXPECT_EQ(store_.load("ca")->data.at("ca.crt"), "one");
+  EXPECT_EQ(api_.count("POST "), 0U);
+}
+
 TEST_F(KubernetesStoreTest, TheWriteItselfIsGuarded) {
   const auto first = store_.save("ca", {{"a", "1"}}, "");
   ASSERT_TRUE(first);

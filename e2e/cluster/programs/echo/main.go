@@ -58,7 +58,9 @@ func serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Pod", os.Getenv("POD_NAME"))
 	w.WriteHeader(code)
-	json.NewEncoder(w).Encode(answer{
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.Encode(answer{
 		Pod: os.Getenv("POD_NAME"), Version: os.Getenv("VERSION"), Service: os.Getenv("SERVICE"), Method: r.Method,
 		Path: r.RequestURI, Host: r.Host, Protocol: r.Proto, TLS: r.TLS != nil, Headers: r.Header, BodyBytes: size,
 	})
