@@ -8,7 +8,7 @@ import time
 import pytest
 
 from clients import Load, fetch
-from controller import Controller
+from controller_stub import Controller
 from headgate import free_port, memory_kib, run_headgate, wait_for
 
 
