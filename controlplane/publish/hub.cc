@@ -114,7 +114,7 @@ MonotonicTime Hub::run_due(MonotonicTime now) {
       send(stream, message);
       continue;
     }
-    next = std::min(next, stream.retire_at);
+    if (stream.retire_at > now) next = std::min(next, stream.retire_at);  // else it waits for an Ack
     if (const auto due = stream.session.due()) {
       if (*due > now) {
         next = std::min(next, *due);
@@ -129,7 +129,9 @@ MonotonicTime Hub::run_due(MonotonicTime now) {
     }
   }
   for (const uint64_t id : slow) finish(id, EndCode::kResourceExhausted, "the stream is read too slowly", true);
-  for (const uint64_t id : silent) finish(id, EndCode::kUnavailable, "a Push was not answered in time", true);
+  for (const uint64_t id : silent) {
+    if (streams_.contains(id)) finish(id, EndCode::kUnavailable, "a Push was not answered in time", true);
+  }
   for (const uint64_t id : mute) finish(id, EndCode::kInvalidArgument, "no Hello", true);
   return next;
 }
@@ -196,15 +198,16 @@ void Hub::set_relay(std::function<void(const FactsPtr&)> relay) {
   post([this, relay = std::move(relay)]() mutable { relay_ = std::move(relay); });
 }
 
-// The same node may have two streams while one of them is dying; the later one speaks for it.
+// The same node may have two streams while one of them is dying, here or at another replica: the later one speaks for it,
+// and the end of the other one means nothing.
 void Hub::tell(uint64_t id, const ProxyFacts& facts, bool own) {
   auto shared = std::make_shared<const ProxyFacts>(facts);
   {
     const std::lock_guard lock(facts_mutex_);
     const auto known = facts_.find(facts.node().id());
-    if (known != facts_.end() && known->second.stream > id) return;
+    if (own && known != facts_.end() && known->second.own && known->second.stream > id) return;
     if (facts.gone()) {
-      if (known == facts_.end()) return;
+      if (known == facts_.end() || known->second.stream != id) return;
       facts_.erase(known);
     } else {
       facts_[facts.node().id()] = {id, shared, own};

@@ -19,10 +19,10 @@ std::vector<SocketKey> Publisher::keys_of(const snapshot::Listener& listener, si
   return keys;
 }
 
-void Publisher::publish(const config::v1::ResourceSet& resources, Done done) {
+void Publisher::publish(const config::v1::ResourceSet& resources, Done done, const snapshot::Revisions& revisions) {
   HG_CHECK(!busy());
   outcome_ = {};
-  snapshot::BuildOutcome built = builder_.build(resources);
+  snapshot::BuildOutcome built = builder_.build(resources, revisions);
   outcome_.problems = std::move(built.problems);
   if (built.snapshot == nullptr) {
     done(outcome_);

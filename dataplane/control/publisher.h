@@ -33,7 +33,7 @@ class Publisher {
             snapshot::EndpointResolver resolver);
 
   // `done` is called once, on this thread: at once after a failure, later otherwise. One at a time: busy() tells.
-  void publish(const config::v1::ResourceSet& resources, Done done);
+  void publish(const config::v1::ResourceSet& resources, Done done, const snapshot::Revisions& revisions = {});
   [[nodiscard]] bool busy() const { return waiting_ > 0; }
   // Null before the first success.
   [[nodiscard]] const std::shared_ptr<const snapshot::Snapshot>& current() const { return current_; }

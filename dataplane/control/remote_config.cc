@@ -93,7 +93,9 @@ void RemoteConfig::pump() {
 }
 
 void RemoteConfig::attempt() {
-  publisher_.publish(store_.trial(), [this](const PublishOutcome& outcome) { on_outcome(outcome); });
+  publisher_.publish(
+      store_.trial(), [this](const PublishOutcome& outcome) { on_outcome(outcome); },
+      [this](const google::protobuf::Message& message) { return store_.revision_of(message); });
 }
 
 void RemoteConfig::on_outcome(const PublishOutcome& outcome) {

@@ -301,6 +301,9 @@ void ResourceStore::compose() {
     const bool counts = key.kind != cv::KIND_PROXY_SETTINGS || key == settings_key_;
     if (message != nullptr && counts) trial_set_.add(key.kind, *message);
   };
+  for (const auto& [key, one] : trials_) {
+    if (one.message != nullptr) number(one.message);
+  }
   for (const auto& [key, entry] : entries_) {
     for (; trial != trials_.end() && trial->first < key; ++trial) add(trial->first, trial->second.message);
     if (trial != trials_.end() && trial->first == key) {
@@ -312,6 +315,17 @@ void ResourceStore::compose() {
   }
   for (; trial != trials_.end(); ++trial) add(trial->first, trial->second.message);
   if (!trial_set_.set().has_settings()) trial_set_.add(cv::KIND_PROXY_SETTINGS, *settings_);
+}
+
+uint64_t ResourceStore::revision_of(const google::protobuf::Message& message) const {
+  const auto known = revisions_.find(&message);
+  return known == revisions_.end() ? 0 : known->second;
+}
+
+void ResourceStore::number(const MessagePtr& message) {
+  if (!revisions_.emplace(message.get(), next_revision_).second) return;
+  ++next_revision_;
+  numbered_.push_back(message);
 }
 
 // -- outcome ----------------------------------------------------------------------------------------------------------------
@@ -341,6 +355,8 @@ void ResourceStore::apply_outcome() {
   // Messages that go are not in the set that serves: compose() has left them out. Those that stay keep their address.
   for (auto& [key, trial] : trials_) {
     with_rejects_.erase(key);
+    const auto before = entries_.find(key);
+    if (before != entries_.end() && before->second.serving != nullptr) numbered_.push_back(before->second.serving);
     if (trial.given == nullptr) {
       entries_.erase(key);
       continue;
@@ -352,6 +368,13 @@ void ResourceStore::apply_outcome() {
     if (!entry.rejects.empty()) with_rejects_.insert(key);
   }
   trials_.clear();
+  // A message that nobody has any more takes its number along, before its address can be given to another one.
+  std::sort(numbered_.begin(), numbered_.end());
+  numbered_.erase(std::unique(numbered_.begin(), numbered_.end()), numbered_.end());
+  for (const MessagePtr& message : numbered_) {
+    if (message.use_count() == 1) revisions_.erase(message.get());
+  }
+  numbered_.clear();
   if (trial_has_push_) drop_staged();
 }
 

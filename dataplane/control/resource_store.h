@@ -20,6 +20,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "dataplane/control/resource_kind.h"
@@ -50,6 +51,8 @@ class ResourceStore {
   bool begin(std::time_t now);
   // The set to build. Valid until the next call of anything here.
   [[nodiscard]] const config::v1::ResourceSet& trial() const { return trial_set_.set(); }
+  // For the Builder: a number for each message in trial(), never given to another content.
+  [[nodiscard]] uint64_t revision_of(const google::protobuf::Message& message) const;
   // The trial could not be used because of these. True: trial() is another one now. False: nothing here is at fault, or
   // nothing is left to try.
   bool blame(const std::vector<check::Problem>& problems);
@@ -99,6 +102,7 @@ class ResourceStore {
   using Trials = std::map<ResourceKey, Trial>;
 
   void apply_outcome();
+  void number(const MessagePtr& message);
   Trial* touch(const ResourceKey& key);
   void start(const ResourceKey& key, Trial& trial);
   void restart_all(control::v1::Kind kind);
@@ -134,6 +138,9 @@ class ResourceStore {
   ResourceKey settings_key_;                             // of the resource whose settings count; no name: none
   std::shared_ptr<config::v1::ProxySettings> settings_;  // that listeners and upstreams were normalized with
   BorrowedSet trial_set_;
+  std::unordered_map<const google::protobuf::Message*, uint64_t> revisions_;
+  uint64_t next_revision_ = 1;
+  std::vector<MessagePtr> numbered_;  // during this trial, and what goes with it: addresses stay taken until it ends
 };
 
 }  // namespace headgate::control

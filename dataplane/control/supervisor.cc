@@ -273,13 +273,9 @@ void Supervisor::publish(json::ConfigFile file, ActionDone done) {
     ActionOutcome result;
     if (outcome.ok) {
       for (const check::Problem& problem : outcome.problems) HG_LOG(kWarn, kConfig, line_of(problem));
-      apply_log_settings(shared->resources.settings());
+      if (remote_ == nullptr) on_applied(shared->resources);  // else RemoteConfig has told
       current_file_ = std::move(*shared);
-      config_time_s_ = std::time(nullptr);
       last_problem_.clear();
-      control_counters_.add(Counter::kConfigReloads);
-      control_counters_.set(Counter::kConfigTimestamp, static_cast<uint64_t>(config_time_s_));
-      prober_.set_upstreams(publisher_.current()->upstreams);
       watch_.watch(current_file_.files);
       if (remote_ == nullptr) {
         if (auto text = loader_.text()) broker_->keep_last_good(*text);
@@ -381,14 +377,18 @@ void Supervisor::republish() {
   });
 }
 
-void Supervisor::on_remote_applied(const config::v1::ResourceSet& set) {
+void Supervisor::on_remote_applied(const config::v1::ResourceSet& set) { on_applied(set); }
+
+// Workers use `set` now, from whatever source.
+void Supervisor::on_applied(const config::v1::ResourceSet& set) {
   config_time_s_ = std::time(nullptr);
   control_counters_.add(Counter::kConfigReloads);
   control_counters_.set(Counter::kConfigTimestamp, static_cast<uint64_t>(config_time_s_));
   prober_.set_upstreams(publisher_.current()->upstreams);
+  // A controller may push many times a second; a log file is not opened again for nothing.
   std::string settings = set.settings().SerializeAsString();
-  if (settings == remote_settings_) return;
-  remote_settings_ = std::move(settings);
+  if (remote_ != nullptr && settings == applied_settings_) return;
+  applied_settings_ = std::move(settings);
   apply_log_settings(set.settings());
 }
 

@@ -71,6 +71,7 @@ class Supervisor final : private AdminBackend,
   bool prepare_control();
   [[nodiscard]] bool has_file() const;
   void apply(std::shared_ptr<json::ConfigFile> file, Publisher::Done done);
+  void on_applied(const config::v1::ResourceSet& set);
   json::ConfigFile load_first(bool& from_last_good);
   void apply_log_settings(const config::v1::ProxySettings& settings);
   void on_signal(int signal);
@@ -95,7 +96,7 @@ class Supervisor final : private AdminBackend,
   Publisher publisher_;
   std::unique_ptr<ControlOpener> opener_;  // only with -control, like the next
   std::unique_ptr<RemoteConfig> remote_;
-  std::string remote_settings_;            // in force, as bytes
+  std::string applied_settings_;           // as bytes
   Admin admin_;
   AdminServer admin_server_;
   AdminServer health_server_;

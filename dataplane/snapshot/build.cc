@@ -1,6 +1,7 @@
 #include "dataplane/snapshot/build.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "dataplane/snapshot/build_parts.h"
 
@@ -9,13 +10,15 @@ namespace headgate::snapshot {
 Builder::Builder(EndpointResolver resolver) : parts_(std::make_unique<Parts>()) { parts_->resolver = std::move(resolver); }
 Builder::~Builder() = default;
 
-BuildOutcome Builder::build(const config::v1::ResourceSet& set) { return Build(*parts_, set).run(); }
+BuildOutcome Builder::build(const config::v1::ResourceSet& set, const Revisions& revisions) {
+  return Build(*parts_, set, revisions).run();
+}
 
 void Builder::retain(const Snapshot& snapshot) {
-  std::map<std::string, bool> used;
+  std::unordered_set<std::string_view> used;
   for (const auto& upstream : snapshot.upstreams) {
     if (upstream == nullptr) continue;
-    used[upstream->name()] = true;
+    used.insert(upstream->name());
     parts_->endpoint_cells.retain(*upstream);
   }
   std::erase_if(parts_->slots, [&](const auto& slot) {
@@ -44,6 +47,7 @@ BuildOutcome Build::run() {
   snapshot_->version = ++parts_.version;
   snapshot_->file_cache_bytes = set_.settings().static_cache_bytes();
   snapshot_->open_files = set_.settings().open_files();
+  for (const v1::TlsSecret& secret : set_.tls_secrets()) secrets_.emplace(secret.name(), &secret);
   build_upstreams();
   for (const v1::RouteTable& table : set_.route_tables()) tables_[table.name()] = route_table(table);
   build_listeners();

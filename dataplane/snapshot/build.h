@@ -27,6 +27,10 @@ struct BuildOutcome {
 using EndpointResolver =
     std::function<std::vector<upstream::Endpoint>(const std::string& upstream, std::vector<upstream::Endpoint>)>;
 
+// A number for a message of the set that no other content has had or will have, so that it need not be compared byte by
+// byte with what was built before; 0: compare. Whoever has many resources and changes few knows such numbers.
+using Revisions = std::function<uint64_t(const google::protobuf::Message&)>;
+
 class Builder {
  public:
   // `resolver` is asked for Upstreams that have host names; empty: those stay unresolved.
@@ -34,7 +38,7 @@ class Builder {
   ~Builder();
 
   // `set` is normalized and has passed proto/check. Every problem is reported, not the first.
-  BuildOutcome build(const config::v1::ResourceSet& set);
+  BuildOutcome build(const config::v1::ResourceSet& set, const Revisions& revisions = {});
   // `snapshot` is now in force on all workers: what only older ones used may be forgotten.
   void retain(const Snapshot& snapshot);
 

@@ -139,7 +139,7 @@ std::shared_ptr<const dns::ZoneSet> Build::zone_set(const v1::DnsService& servic
   for (const std::string& name : service.zones()) key += name + "\n";
   std::string fingerprint;
   for (const v1::DnsZone& zone : set_.dns_zones()) {
-    if (wanted(zone)) fingerprint += fingerprint_of(zone) + "|";
+    if (wanted(zone)) fingerprint += print_of(zone) + "|";
   }
   auto& remembered = parts_.zone_sets[key];
   if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;

@@ -46,22 +46,23 @@ class Builder::Parts {
   uint32_t next_slot = 0;
   upstream::CellRegistry endpoint_cells;
   CellRegistry process_cells;
-  std::map<std::string, Remembered<const upstream::UpstreamSettings>> upstream_settings;
-  std::map<std::string, Remembered<const upstream::Upstream>> upstreams;
-  std::map<std::string, Remembered<const tls::Certificate>> certificates;
-  std::map<std::string, Remembered<const tls::TrustStore>> trust_stores;
-  std::map<std::string, Remembered<const routing::VirtualHost>> hosts;
-  std::map<std::string, Remembered<const observe::AccessLog>> access_logs;
-  std::map<std::string, Remembered<const net::StreamHandler>> stream_handlers;
-  std::map<std::string, Remembered<const net::DatagramHandler>> datagram_handlers;
-  std::map<std::string, Remembered<const dns::ZoneSet>> zone_sets;  // by the names of their zones
-  std::map<std::string, Remembered<const handlers::DnsForwardSettings>> dns_resolvers;
+  std::unordered_map<std::string, Remembered<const upstream::UpstreamSettings>> upstream_settings;
+  std::unordered_map<std::string, Remembered<const upstream::Upstream>> upstreams;
+  std::unordered_map<std::string, Remembered<const tls::Certificate>> certificates;
+  std::unordered_map<std::string, Remembered<const tls::TrustStore>> trust_stores;
+  std::unordered_map<std::string, Remembered<const routing::VirtualHost>> hosts;
+  std::unordered_map<std::string, Remembered<const observe::AccessLog>> access_logs;
+  std::unordered_map<std::string, Remembered<const net::StreamHandler>> stream_handlers;
+  std::unordered_map<std::string, Remembered<const net::DatagramHandler>> datagram_handlers;
+  std::unordered_map<std::string, Remembered<const dns::ZoneSet>> zone_sets;  // by the names of their zones
+  std::unordered_map<std::string, Remembered<const handlers::DnsForwardSettings>> dns_resolvers;
 };
 
 // One build: reads messages, fills a Snapshot, collects problems.
 class Build {
  public:
-  Build(Builder::Parts& parts, const v1::ResourceSet& set) : parts_(parts), set_(set) {}
+  Build(Builder::Parts& parts, const v1::ResourceSet& set, const Revisions& revisions)
+      : parts_(parts), set_(set), revisions_(revisions) {}
   BuildOutcome run();
 
  private:
@@ -139,8 +140,19 @@ class Build {
   void error(check::Kind kind, std::string_view resource, std::string_view field, std::string message);
   bool failed() const;
 
+  // Of whole resources: by revision where there is one.
+  template <typename... Messages>
+  std::string print_of(const Messages&... messages) const;
+
   Builder::Parts& parts_;
   const v1::ResourceSet& set_;
+  const Revisions& revisions_;
+  std::unordered_map<std::string_view, const v1::TlsSecret*> secrets_;
+  struct ShardsOf {
+    std::vector<std::pair<const v1::EndpointShard*, const v1::ShardTarget*>> shards;
+    std::string print;
+  };
+  std::unordered_map<std::string_view, ShardsOf> shards_;  // by the Upstream they feed
   std::shared_ptr<Snapshot> snapshot_;
   std::vector<check::Problem> problems_;
   std::map<std::string, std::shared_ptr<const routing::RouteTable>> tables_;
@@ -164,6 +176,21 @@ std::string fingerprint_of(const Messages&... messages) {
   (messages.AppendToString(&bytes), ...);
   return bytes.size() <= 64 ? bytes : std::to_string(bytes.size()) + ":" + std::to_string(stable_hash(bytes)) + ":" +
                                           std::to_string(stable_hash(bytes, 0x9e3779b97f4a7c15U));
+}
+
+template <typename... Messages>
+std::string Build::print_of(const Messages&... messages) const {
+  std::string print;
+  const auto add = [&](const auto& message) {
+    const uint64_t revision = revisions_ ? revisions_(message) : 0;
+    if (revision != 0) {
+      print += '#' + std::to_string(revision) + ' ';
+    } else {
+      print += '=' + fingerprint_of(message);
+    }
+  };
+  (add(messages), ...);
+  return print;
 }
 
 }  // namespace headgate::snapshot

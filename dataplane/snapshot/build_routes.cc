@@ -55,8 +55,8 @@ std::shared_ptr<const routing::RouteTable> Build::route_table(const v1::RouteTab
 std::shared_ptr<const routing::VirtualHost> Build::virtual_host(const v1::VirtualHost& message,
                                                                 const v1::RouteTable& table) {
   // Handlers hold slots: a slot that moved to another Upstream makes another host.
-  std::string fingerprint = fingerprint_of(message, table) + slots_of(table.filters()) + slots_of(message.filters()) +
-                            "|" + set_.settings().temp_dir() + "|" + std::to_string(set_.settings().body_memory_bytes());
+  std::string fingerprint = print_of(message, table) + slots_of(table.filters()) + slots_of(message.filters()) + "|" +
+                            set_.settings().temp_dir() + "|" + std::to_string(set_.settings().body_memory_bytes());
   for (const v1::Route& route : message.routes()) {
     for (const v1::Backend& backend : route.proxy().backends()) {
       fingerprint += "|" + std::to_string(slot_of(backend.upstream()));

@@ -24,16 +24,14 @@ tls::ClientCertificate client_certificate_of(const v1::ListenerTls& message) {
 }  // namespace
 
 const v1::TlsSecret* Build::secret(const std::string& name) const {
-  for (const v1::TlsSecret& secret : set_.tls_secrets()) {
-    if (secret.name() == name) return &secret;
-  }
-  return nullptr;
+  const auto found = secrets_.find(name);
+  return found == secrets_.end() ? nullptr : found->second;
 }
 
 std::shared_ptr<const tls::Certificate> Build::certificate(const std::string& name) {
   const v1::TlsSecret* message = secret(name);
   if (message == nullptr) return nullptr;  // proto/check has said so
-  const std::string fingerprint = fingerprint_of(*message);
+  const std::string fingerprint = print_of(*message);
   auto& remembered = parts_.certificates[name];
   if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;
   auto outcome =
@@ -57,7 +55,7 @@ std::shared_ptr<const tls::Certificate> Build::certificate(const std::string& na
 std::shared_ptr<const tls::TrustStore> Build::trust_store(const std::string& name) {
   const v1::TlsSecret* message = secret(name);
   if (message == nullptr) return nullptr;
-  const std::string fingerprint = fingerprint_of(*message);
+  const std::string fingerprint = print_of(*message);
   auto& remembered = parts_.trust_stores[name];
   if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;
   auto outcome = tls::TrustStore::parse(message->ca_pem(), message->crl_pem());
@@ -103,7 +101,7 @@ std::shared_ptr<const ListenerTls> Build::listener_tls(const v1::Listener& liste
   v1::ListenerTls without_certificates = message;
   without_certificates.clear_certificates();
   built->fingerprint = fingerprint_of(without_certificates);
-  if (const v1::TlsSecret* authority = secret(message.client_ca())) built->fingerprint += fingerprint_of(*authority);
+  if (const v1::TlsSecret* authority = secret(message.client_ca())) built->fingerprint += print_of(*authority);
   // Made once here so that a bad cipher list is a problem of the file, not of a worker.
   if (tls::ServerContext::make(settings, built->names, problem) == nullptr) {
     error(check::Kind::kListener, listener.name(), "tls", problem);

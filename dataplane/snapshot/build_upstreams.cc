@@ -87,9 +87,9 @@ upstream::RetryPolicy retry_policy_of(const v1::RetryPolicy& message) {
 }
 
 std::shared_ptr<const UpstreamSettings> Build::upstream_settings(const v1::Upstream& message) {
-  std::string fingerprint = fingerprint_of(message);
+  std::string fingerprint = print_of(message);
   for (const std::string* name : {&message.tls().ca(), &message.tls().certificate()}) {
-    if (const v1::TlsSecret* material = secret(*name)) fingerprint += fingerprint_of(*material);
+    if (const v1::TlsSecret* material = secret(*name)) fingerprint += print_of(*material);
   }
   if (message.zones().prefer_local()) fingerprint += "|" + set_.settings().zone();
   const bool sticky = sticky_.contains(message.name());
@@ -150,10 +150,8 @@ std::shared_ptr<const UpstreamSettings> Build::upstream_settings(const v1::Upstr
 
 std::vector<upstream::Endpoint> Build::endpoints(const v1::Upstream& message) {
   std::vector<upstream::Endpoint> endpoints;
-  for (const v1::EndpointShard& shard : set_.endpoint_shards()) {
-    const auto target = std::find_if(shard.upstreams().begin(), shard.upstreams().end(),
-                                     [&](const v1::ShardTarget& t) { return t.upstream() == message.name(); });
-    if (target == shard.upstreams().end()) continue;
+  for (const auto& [source, target] : shards_.at(message.name()).shards) {
+    const v1::EndpointShard& shard = *source;
     for (const v1::Endpoint& entry : shard.endpoints()) {
       upstream::Endpoint endpoint;
       endpoint.port = static_cast<uint16_t>(target->port() != 0 ? target->port() : entry.port());
@@ -207,10 +205,16 @@ void Build::build_upstreams() {
     }
   }
   // Shards by the upstream they feed, so that one changed shard rebuilds one upstream.
-  std::map<std::string, std::string> shard_prints;
+  shards_.reserve(static_cast<size_t>(set_.upstreams_size()));
+  for (const v1::Upstream& message : set_.upstreams()) shards_[message.name()];
   for (const v1::EndpointShard& shard : set_.endpoint_shards()) {
-    const std::string print = fingerprint_of(shard);
-    for (const v1::ShardTarget& target : shard.upstreams()) shard_prints[target.upstream()] += print + "|";
+    const std::string print = print_of(shard) + "|";
+    for (const v1::ShardTarget& target : shard.upstreams()) {
+      ShardsOf& feeds = shards_[target.upstream()];
+      if (!feeds.shards.empty() && feeds.shards.back().first == &shard) continue;  // the first target counts
+      feeds.shards.emplace_back(&shard, &target);
+      feeds.print += print;
+    }
   }
   for (const v1::Upstream& message : set_.upstreams()) {
     const upstream::Protocol protocol = protocol_of(message.protocol());
@@ -224,16 +228,26 @@ void Build::build_upstreams() {
     }
     const uint32_t slot = slot_of(message.name());
     auto settings = upstream_settings(message);
-    std::string fingerprint = std::to_string(slot) + "|" + shard_prints[message.name()];
+    std::string fingerprint = std::to_string(slot) + "|" + shards_.at(message.name()).print;
+    auto& remembered = parts_.upstreams[message.name()];
+    if (snapshot_->upstreams.size() <= slot) snapshot_->upstreams.resize(slot + 1);
+    // Names of endpoints put their addresses behind the fingerprint: then it is never equal here, and they are asked for.
+    if (remembered.built != nullptr && remembered.fingerprint == fingerprint &&
+        remembered.built->shared_settings() == settings) {
+      snapshot_->upstreams[slot] = remembered.built;
+      continue;
+    }
+    const size_t problems = problems_.size();
     std::vector<upstream::Endpoint> list = endpoints(message);
+    if (problems_.size() > problems) continue;  // not to be remembered
     const bool named = std::any_of(list.begin(), list.end(), [](const auto& endpoint) { return !endpoint.resolved(); });
     if (named && parts_.resolver) {
       list = parts_.resolver(message.name(), std::move(list));
+      fingerprint += "|named";
       for (const upstream::Endpoint& endpoint : list) {
         for (const SocketAddress& address : endpoint.addresses) fingerprint += "|" + address.to_string();
       }
     }
-    auto& remembered = parts_.upstreams[message.name()];
     const bool same = remembered.built != nullptr && remembered.fingerprint == fingerprint &&
                       remembered.built->shared_settings() == settings;
     if (!same) {
@@ -241,7 +255,6 @@ void Build::build_upstreams() {
       remembered = {fingerprint, std::make_shared<const upstream::Upstream>(std::move(settings), slot, std::move(list),
                                                                             std::move(cell))};
     }
-    if (snapshot_->upstreams.size() <= slot) snapshot_->upstreams.resize(slot + 1);
     snapshot_->upstreams[slot] = remembered.built;
   }
 }

@@ -43,10 +43,11 @@ class ReferenceChecker {
 
  private:
   template <typename Message>
-  using Names = std::unordered_map<std::string, const Message*>;
+  using Names = std::unordered_map<std::string_view, const Message*>;
 
   template <typename Message>
   void collect(Kind kind, const google::protobuf::RepeatedPtrField<Message>& list, Names<Message>& names) {
+    names.reserve(static_cast<size_t>(list.size()));
     for (const Message& message : list) {
       if (names.emplace(message.name(), &message).second) continue;
       problems_.start(kind, message.name());
@@ -59,9 +60,9 @@ class ReferenceChecker {
     if (name.empty() || names.contains(name)) return;
     std::string known;
     size_t listed = 0;
-    for (const auto& [one, message] : std::map<std::string, const Message*>(names.begin(), names.end())) {
+    for (const auto& [one, message] : std::map<std::string_view, const Message*>(names.begin(), names.end())) {
       if (++listed > 10) break;
-      known += (known.empty() ? "" : ", ") + one;
+      known += (known.empty() ? "" : ", ") + std::string(one);
     }
     problems_.error(field, "reference",
                     "there is no " + std::string(what) + " " + quote_json(name) +
@@ -161,14 +162,15 @@ class ReferenceChecker {
   }
 
   void check_hosts_twice() {
-    std::unordered_map<std::string, std::string> taken;
+    std::unordered_map<std::string, const VirtualHost*> taken;
+    taken.reserve(static_cast<size_t>(set_.virtual_hosts_size()));
     for (const VirtualHost& host : set_.virtual_hosts()) {
       problems_.start(Kind::kVirtualHost, host.name());
       const auto take = [&](std::string_view field, const std::string& name) {
-        const auto [other, fresh] = taken.emplace(host.table() + "/" + name, host.name());
-        if (!fresh && other->second != host.name()) {
+        const auto [other, fresh] = taken.emplace(host.table() + "/" + name, &host);
+        if (!fresh && other->second->name() != host.name()) {
           problems_.error(field, "duplicate",
-                          quote_json(other->second) + " takes the host " + quote_json(name) + ", too");
+                          quote_json(other->second->name()) + " takes the host " + quote_json(name) + ", too");
         }
       };
       take("host", host.host());
