@@ -43,7 +43,8 @@ Supervisor::Supervisor(Options options, std::unique_ptr<SocketBroker> broker)
       loader_(options_),
       resolver_(loop_, {}),
       dns_endpoints_(loop_, resolver_, *this),
-      prober_(loop_, nullptr, &control_counters_),
+      probe_transport_(loop_),
+      prober_(loop_, &probe_transport_, &control_counters_),
       publisher_(loop_, *broker_, workers_,
                  [this](const std::string& name, std::vector<upstream::Endpoint> configured) {
                    dns_endpoints_.set_upstream(name, std::move(configured));

@@ -26,6 +26,7 @@
 #include "dataplane/tls/ticket_keys.h"
 #include "dataplane/upstream/dns_endpoints.h"
 #include "dataplane/upstream/health.h"
+#include "dataplane/upstream/probe_transport.h"
 #include "dataplane/upstream/resolver.h"
 #include "dataplane/worker/worker.h"
 
@@ -90,6 +91,7 @@ class Supervisor final : private AdminBackend,
   std::vector<std::unique_ptr<worker::Worker>> workers_;
   upstream::Resolver resolver_;
   upstream::DnsEndpoints dns_endpoints_;
+  upstream::ProbeTransport probe_transport_;
   upstream::HealthProber prober_;
   Counters control_counters_;
   Publisher publisher_;
