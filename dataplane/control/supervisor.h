@@ -20,6 +20,7 @@
 #include "dataplane/control/file_watch.h"
 #include "dataplane/control/listening_sockets.h"
 #include "dataplane/control/options.h"
+#include "dataplane/control/overload_watch.h"
 #include "dataplane/control/publisher.h"
 #include "dataplane/control/remote_config.h"
 #include "dataplane/control/signals.h"
@@ -91,6 +92,7 @@ class Supervisor final : private AdminBackend,
   std::vector<std::unique_ptr<worker::Worker>> workers_;
   upstream::Resolver resolver_;
   upstream::DnsEndpoints dns_endpoints_;
+  std::optional<OverloadWatch> overload_;  // of workers_, from their start
   upstream::ProbeTransport probe_transport_;
   upstream::HealthProber prober_;
   Counters control_counters_;
