@@ -4,22 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
-#include <sstream>
 
 #include "dataplane/base/number.h"
-#include "dataplane/base/text.h"
+#include "dataplane/control/cgroup.h"
 #include "dataplane/control/options.h"
 
 namespace headgate::control {
 namespace {
-
-std::optional<std::string> read_line(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  if (!std::getline(file, line)) return std::nullopt;
-  return line;
-}
 
 std::optional<double> ratio(std::string_view quota, std::string_view period) {
   const auto quota_us = parse_decimal<uint64_t>(quota);  // "max" and "-1" are no number: no limit
@@ -29,7 +20,7 @@ std::optional<double> ratio(std::string_view quota, std::string_view period) {
 }
 
 std::optional<double> limit_v2(const std::string& directory) {
-  const auto line = read_line(directory + "/cpu.max");
+  const auto line = read_first_line(directory + "/cpu.max");
   if (!line) return std::nullopt;
   const size_t space = line->find(' ');
   if (space == std::string::npos) return std::nullopt;
@@ -37,8 +28,8 @@ std::optional<double> limit_v2(const std::string& directory) {
 }
 
 std::optional<double> limit_v1(const std::string& directory) {
-  const auto quota = read_line(directory + "/cpu.cfs_quota_us");
-  const auto period = read_line(directory + "/cpu.cfs_period_us");
+  const auto quota = read_first_line(directory + "/cpu.cfs_quota_us");
+  const auto period = read_first_line(directory + "/cpu.cfs_period_us");
   return quota && period ? ratio(*quota, *period) : std::nullopt;
 }
 
@@ -46,37 +37,12 @@ void tighten(std::optional<double>& limit, std::optional<double> by) {
   if (by && (!limit || *by < *limit)) limit = by;
 }
 
-// Every group from `path` up to the mount point may have a quota. In a container the path of the host may be missing
-// below the mount point, where the own group is then found.
-template <typename Read>
-void walk_up(std::optional<double>& limit, const std::string& mount, std::string path, Read&& read) {
-  if (path.find("..") != std::string::npos) path.clear();
-  for (;;) {
-    tighten(limit, read(mount + path));
-    if (path.empty() || path == "/") return;
-    path.resize(path.rfind('/'));
-  }
-}
-
 }  // namespace
 
 std::optional<double> cgroup_cpu_limit(const std::string& root) {
   std::optional<double> limit;
-  std::ifstream groups(root + "/proc/self/cgroup");
-  std::string line;
-  while (std::getline(groups, line)) {
-    // "0::/user.slice" (version 2) or "4:cpu,cpuacct:/docker/1234" (version 1)
-    const size_t first = line.find(':');
-    const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const std::string path = line.substr(second + 1);
-    if (controllers.empty()) {
-      walk_up(limit, root + "/sys/fs/cgroup", path, limit_v2);
-    } else if (list_contains(controllers, "cpu")) {
-      walk_up(limit, root + "/sys/fs/cgroup/cpu", path, limit_v1);
-      walk_up(limit, root + "/sys/fs/cgroup/" + controllers, path, limit_v1);
-    }
+  for (const CgroupDirectory& directory : cgroup_directories(root, "cpu")) {
+    tighten(limit, directory.unified ? limit_v2(directory.path) : limit_v1(directory.path));
   }
   return limit;
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "dataplane/base/log.h"
+
 namespace headgate::control {
 
 Publisher::Publisher(event::Loop& loop, SocketBroker& broker, std::vector<std::unique_ptr<worker::Worker>>& workers,
@@ -28,6 +30,7 @@ void Publisher::publish(const config::v1::ResourceSet& resources, Done done, con
     done(outcome_);
     return;
   }
+  const std::vector<SocketKey> held = current_ == nullptr ? broker_.held() : std::vector<SocketKey>();
   std::vector<Opened> opened;
   for (const auto& listener : built.snapshot->listeners) {
     const bool open_now = current_ != nullptr && std::any_of(current_->listeners.begin(), current_->listeners.end(),
@@ -43,6 +46,7 @@ void Publisher::publish(const config::v1::ResourceSet& resources, Done done, con
       outcome_.unbound.push_back(listener->name);
       continue;
     }
+    take_left_over(*listener, held, *sockets);
     opened.push_back(std::move(*sockets));
   }
   if (!outcome_.failures.empty()) {
@@ -60,7 +64,10 @@ void Publisher::publish(const config::v1::ResourceSet& resources, Done done, con
   waiting_ = workers_.size();
   for (size_t i = 0; i < workers_.size(); ++i) {
     std::vector<worker::ListenerSocket> sockets;
-    for (Opened& listener : opened) sockets.push_back({listener.listener, std::move(listener.sockets[i])});
+    for (Opened& listener : opened) {
+      sockets.push_back({listener.listener, std::move(listener.sockets[i]), {}});
+      if (i == 0) sockets.back().left_over = std::move(listener.left_over);
+    }
     worker::Worker* worker = workers_[i].get();
     // A task is copied nowhere, but a lambda that owns descriptors must say so.
     worker->post([this, worker, snapshot = next_, sockets = std::move(sockets)]() mutable {
@@ -83,6 +90,34 @@ Result<Publisher::Opened> Publisher::open(const snapshot::Listener& listener, st
     opened.sockets.push_back(std::move(*socket));
   }
   return opened;
+}
+
+// The process before us had more workers: connections go to ours only from now on, and what is queued for the others is
+// taken by our first worker. With fewer before, the steering of an earlier time must not keep any from ours.
+void Publisher::take_left_over(const snapshot::Listener& listener, const std::vector<SocketKey>& held, Opened& opened) {
+  if (listener.bind.transport != net::Transport::kStream || listener.address.is_unix()) return;
+  uint32_t before = 0;
+  for (const SocketKey& key : held) {
+    if (key.address == listener.address && key.transport == listener.bind.transport) {
+      before = std::max(before, key.worker + 1);
+    }
+  }
+  const auto workers = static_cast<uint32_t>(workers_.size());
+  if (before == 0 || before == workers || !listener.bind.reuse_port) return;
+  if (auto steered = steer_connections(opened.sockets.front().get(), workers); !steered) {
+    HG_LOG(kWarn, kControl, "the number of workers has changed and connections cannot be steered; some may be reset",
+           {"listener", listener.name}, {"error", to_string(steered.error())});
+  }
+  for (uint32_t worker = workers; worker < before; ++worker) {
+    const SocketKey key{.listener = listener.name,
+                        .address = listener.address,
+                        .transport = listener.bind.transport,
+                        .worker = worker};
+    auto socket = broker_.acquire(key, {.bind = listener.bind, .make_directory = false});
+    if (!socket) continue;
+    opened.left_over.push_back(std::move(*socket));
+    broker_.release(key);  // the last process that holds it closes it
+  }
 }
 
 void Publisher::on_applied(std::vector<std::string> problems) {

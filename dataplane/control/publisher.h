@@ -42,8 +42,10 @@ class Publisher {
   struct Opened {
     std::string listener;
     std::vector<UniqueFd> sockets;  // one per worker
+    std::vector<UniqueFd> left_over{};
   };
   Result<Opened> open(const snapshot::Listener& listener, std::string& failure);
+  void take_left_over(const snapshot::Listener& listener, const std::vector<SocketKey>& held, Opened& opened);
   void on_applied(std::vector<std::string> problems);
   void finish();
   static std::vector<SocketKey> keys_of(const snapshot::Listener& listener, size_t workers);

@@ -8,6 +8,7 @@
 #include "dataplane/control/control_node.h"
 #include "dataplane/control/last_good.h"
 #include "dataplane/control/parent.h"
+#include "dataplane/control/startup_pages.h"
 #include "proto/check/normalize.h"
 #include "proto/json/print.h"
 
@@ -43,7 +44,8 @@ Supervisor::Supervisor(Options options, std::unique_ptr<SocketBroker> broker)
       loader_(options_),
       resolver_(loop_, {}),
       dns_endpoints_(loop_, resolver_, *this),
-      prober_(loop_, nullptr, &control_counters_),
+      probe_transport_(loop_),
+      prober_(loop_, &probe_transport_, &control_counters_),
       publisher_(loop_, *broker_, workers_,
                  [this](const std::string& name, std::vector<upstream::Endpoint> configured) {
                    dns_endpoints_.set_upstream(name, std::move(configured));
@@ -150,6 +152,7 @@ bool Supervisor::start() {
           loop_.mailbox().post_fn([old = std::move(old)]() mutable { old.reset(); });
         }));
   }
+  overload_.emplace(loop_, workers_);
   if (auto watching = broker_->watch(loop_, *this); !watching) {
     std::fprintf(stderr, "headgate: %s\n", to_string(watching.error()).c_str());
     exit_code_ = 1;
@@ -182,6 +185,7 @@ bool Supervisor::start() {
       opener_->start([this] { remote_->on_identity(); });
     } else {
       broker_->report_ready();
+    release_startup_pages();
     }
     HG_LOG(kInfo, kCore, "serving", {"version", HEADGATE_VERSION}, {"workers", workers_.size()}, {"config", source});
   };
@@ -517,6 +521,13 @@ std::vector<const Counters*> Supervisor::counters() {
 
 std::vector<MetricSample> Supervisor::samples() {
   std::vector<MetricSample> samples = process_samples();
+  uint64_t shed = 0;
+  for (const auto& worker : workers_) shed += worker->overload().shed.load(std::memory_order_relaxed);
+  samples.push_back({.name = "headgate_http_requests_shed_total",
+                     .help = "Requests answered 503 for want of memory or time.",
+                     .type = MetricType::kCounter,
+                     .labels = {},
+                     .value = static_cast<double>(shed)});
   if (publisher_.current() == nullptr) return samples;
   if (remote_ != nullptr) {
     samples.push_back({.name = "headgate_control_connected",

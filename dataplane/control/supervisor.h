@@ -20,12 +20,14 @@
 #include "dataplane/control/file_watch.h"
 #include "dataplane/control/listening_sockets.h"
 #include "dataplane/control/options.h"
+#include "dataplane/control/overload_watch.h"
 #include "dataplane/control/publisher.h"
 #include "dataplane/control/remote_config.h"
 #include "dataplane/control/signals.h"
 #include "dataplane/tls/ticket_keys.h"
 #include "dataplane/upstream/dns_endpoints.h"
 #include "dataplane/upstream/health.h"
+#include "dataplane/upstream/probe_transport.h"
 #include "dataplane/upstream/resolver.h"
 #include "dataplane/worker/worker.h"
 
@@ -91,6 +93,8 @@ class Supervisor final : private AdminBackend,
   std::vector<std::unique_ptr<worker::Worker>> workers_;
   upstream::Resolver resolver_;
   upstream::DnsEndpoints dns_endpoints_;
+  std::optional<OverloadWatch> overload_;  // of workers_, from their start
+  upstream::ProbeTransport probe_transport_;
   upstream::HealthProber prober_;
   Counters control_counters_;
   Publisher publisher_;

@@ -127,7 +127,7 @@ void UpstreamConnect::on_connected(std::unique_ptr<net::ByteStream> stream) {
     succeed(std::move(stream));
     return;
   }
-  tls_.reset(new upstream::TlsConnect(worker_, settings, *this));
+  tls_.reset(new upstream::TlsConnect(worker_.loop, settings, *this));
   tls_->start(std::move(stream), worker_.pools->client_tls(*upstream_), use_.endpoint(), connect_timeout_);
 }
 

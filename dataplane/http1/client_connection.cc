@@ -523,8 +523,14 @@ void ClientConnection::ResponseBody::on_stream_end() {
     connection.fail({.code = Errc::kClosed, .origin = Origin::kUpstream, .detail = "body cut short"});
     return;
   }
-  complete_ = true;
   const bool tunnel = connection.state_ == State::kTunnel;
+  const TlsFacts* const tls = connection.stream_->facts().tls;
+  if (!tunnel && tls != nullptr && tls->truncated) {
+    // RFC 9112 9.8: without close_notify anybody on the way may have ended it.
+    connection.fail({.code = Errc::kClosed, .origin = Origin::kUpstream, .detail = "body ended without close_notify"});
+    return;
+  }
+  complete_ = true;
   if (!tunnel) {
     connection.finish_response();
   } else {

@@ -83,6 +83,7 @@ class ServerConnection final : public event::Disposable,
     void on_pull() override;
     bool answer();  // false: more input is needed
     bool answer_chunked();
+    void expect_more();
     void finish_whole(const http::Trailers* trailers);
 
     ServerConnection* connection_;
@@ -90,6 +91,8 @@ class ServerConnection final : public event::Disposable,
     bool complete_ = false;
     uint64_t left_;  // kLength
     uint64_t received_ = 0;
+    Duration waited_{0};  // for the client, all in all
+    MonotonicTime waiting_since_{};  // zero: not waiting
     ChunkedDecoder decoder_{Origin::kDownstream};  // kChunked
     http::Trailers trailers_;
     friend class ServerConnection;

@@ -1,7 +1,16 @@
 // server_request_body.cc -- the body of a request as its exchange pulls it from the connection.
+#include <algorithm>
+
 #include "dataplane/http1/server_connection.h"
 
 namespace headgate::http1 {
+namespace {
+
+// Bytes a second that a body must bring, not counting the first seconds of waiting.
+constexpr int64_t kLeastBodyRate = 240;
+constexpr Duration kSlowBodyGrace = std::chrono::seconds(5);
+
+}  // namespace
 
 std::optional<uint64_t> ServerConnection::RequestBody::remaining() const {
   if (complete_) return 0;
@@ -37,12 +46,26 @@ void ServerConnection::RequestBody::resume() {
   while (connection_ != nullptr && pulled() && !answer()) {
     if (connection_->resume_later_.scheduled()) return;  // over the budget of this turn
     if (!connection.read_more()) {
-      if (connection.body_waiting() && connection.state_ == State::kExchange) {
-        connection.expect_within(connection.limits_.body_timeout);
-      }
+      if (connection.body_waiting() && connection.state_ == State::kExchange) expect_more();
       return;
     }
+    if (waiting_since_ != MonotonicTime{}) {
+      waited_ += connection.worker_.loop.now() - waiting_since_;
+      waiting_since_ = {};
+    }
   }
+}
+
+// Each wait has its deadline, and all together may not take longer than the least rate allows: a body that comes byte
+// by byte holds what is behind it for as long as it lasts.
+void ServerConnection::RequestBody::expect_more() {
+  const MonotonicTime now = connection_->worker_.loop.now();
+  if (waiting_since_ != MonotonicTime{}) waited_ += now - waiting_since_;
+  waiting_since_ = now;
+  const auto received = static_cast<int64_t>(connection_->exchange_->body_bytes_received);
+  const Duration earned = std::chrono::milliseconds(received * 1000 / kLeastBodyRate);
+  const Duration left = std::max(kSlowBodyGrace + earned - waited_, Duration(0));
+  connection_->expect_within(std::min<Duration>(connection_->limits_.body_timeout, left));
 }
 
 bool ServerConnection::RequestBody::answer() {

@@ -11,14 +11,14 @@ Acceptor::Acceptor(event::Loop& loop, UniqueFd fd, AcceptObserver& observer)
       fd_(std::move(fd)),
       observer_(observer),
       more_(loop, event::Timer::call<&Acceptor::accept_batch>, this),
-      pause_(loop.timers(), event::Timer::call<&Acceptor::resume>, this) {}
+      pause_(loop.timers(), event::Timer::call<&Acceptor::on_pause_over>, this) {}
 
 Result<void> Acceptor::start() { return watch_.start(loop_, fd_.get(), *this); }
 
 void Acceptor::on_fd_ready(uint8_t) { accept_batch(); }
 
 void Acceptor::accept_batch() {
-  if (paused_ || !fd_.valid()) return;
+  if (paused_ || held_ || !fd_.valid()) return;
   for (int i = 0; i < kBatch; ++i) {
     if (!accept_one()) return;
   }
@@ -48,13 +48,19 @@ bool Acceptor::accept_one() {
   return false;
 }
 
+void Acceptor::on_pause_over() {
+  paused_ = false;
+  accept_batch();
+}
+
 void Acceptor::pause() {
-  paused_ = true;
+  held_ = true;
   more_.cancel();
 }
 
 void Acceptor::resume() {
-  paused_ = false;
+  if (!held_) return;
+  held_ = false;
   accept_batch();
 }
 

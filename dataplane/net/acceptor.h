@@ -35,6 +35,7 @@ class Acceptor final : private event::FdObserver {
 
  private:
   void on_fd_ready(uint8_t ready) override;
+  void on_pause_over();
   void accept_batch();
   // False: nothing more is queued, or accepting paused.
   bool accept_one();
@@ -45,7 +46,8 @@ class Acceptor final : private event::FdObserver {
   event::FdWatch watch_;
   event::DeferredCall more_;
   event::Timer pause_;
-  bool paused_ = false;
+  bool paused_ = false;  // out of descriptors, for a moment
+  bool held_ = false;    // by pause()
 };
 
 }  // namespace headgate::net

@@ -1,10 +1,10 @@
 // client_tls.h -- the TLS part of opening a connection to an endpoint.
-// Thread: worker.   Owner: Pool::Connecting; destroying it withdraws the handshake.
+// Thread: that of the Loop.   Owner: who opens the connection (Pool::Connecting, a Probe); destroying it withdraws the handshake.
 #pragma once
 
 #include <memory>
 
-#include "dataplane/event/worker_context.h"
+#include "dataplane/event/loop.h"
 #include "dataplane/tls/tls_stream.h"
 #include "dataplane/upstream/upstream.h"
 
@@ -22,7 +22,7 @@ class TlsConnectObserver {
 
 class TlsConnect final : public event::Disposable, private tls::HandshakeObserver {
  public:
-  TlsConnect(WorkerContext& worker, const UpstreamSettings& settings, TlsConnectObserver& observer);
+  TlsConnect(event::Loop& loop, const UpstreamSettings& settings, TlsConnectObserver& observer);
   void start(std::unique_ptr<net::ByteStream> below, std::shared_ptr<tls::ClientContext> context,
              const Endpoint& endpoint, Duration timeout);
 
@@ -31,7 +31,7 @@ class TlsConnect final : public event::Disposable, private tls::HandshakeObserve
   void on_handshake_failed(const Error& error) override;
   void on_deadline();
 
-  WorkerContext& worker_;
+  event::Loop& loop_;
   const UpstreamSettings& settings_;
   TlsConnectObserver& observer_;
   std::unique_ptr<tls::TlsStream> stream_;

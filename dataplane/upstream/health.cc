@@ -134,15 +134,6 @@ void HealthProber::set_upstreams(std::span<const std::shared_ptr<const Upstream>
   ++generation_;
   for (const auto& upstream : upstreams) {
     if (upstream == nullptr || !upstream->settings().health_check.has_value()) continue;
-    const ActiveHealthCheck& check = *upstream->settings().health_check;
-    const bool http2 = check.kind == ActiveHealthCheck::Kind::kGrpc ||
-                       (check.kind == ActiveHealthCheck::Kind::kHttp &&
-                        (upstream->settings().protocol == Protocol::kHttp2 ||
-                         upstream->settings().protocol == Protocol::kGrpc));
-    if (http2 && extensions_ == nullptr) {
-      HG_LOG(kWarn, kHealth, "checks over HTTP/2 are not available: connecting counts as healthy",
-             {"upstream", upstream->name()});
-    }
     for (const Endpoint& endpoint : upstream->endpoints()) {
       if (endpoint.resolved()) update_target(upstream, endpoint);
     }

@@ -41,7 +41,7 @@ class Pool::Connecting final : public event::Disposable,
       pool_.on_connected(*this, std::move(stream));
       return;
     }
-    tls_.reset(new TlsConnect(pool_.worker_, *pool_.settings_, *this));
+    tls_.reset(new TlsConnect(pool_.worker_.loop, *pool_.settings_, *this));
     tls_->start(std::move(stream), pool_.tls_, pool_.endpoint_, timeout_);
   }
   void on_connect_failed(const Error& error) override { pool_.on_connect_failed(*this, error); }

@@ -67,7 +67,7 @@ void Probe::begin() {
   if (check_.kind == ActiveHealthCheck::Kind::kGrpc || protocol == Protocol::kHttp2 || protocol == Protocol::kGrpc) {
     state_ = State::kDelegated;
     if (extensions_ != nullptr) pending_ = extensions_->check_http2(std::move(stream_), upstream_, endpoint_, *this);
-    if (pending_ == nullptr) done(true, "");
+    if (pending_ == nullptr) done(false, "HTTP/2 is not available to health checks");
     return;
   }
   write_request();

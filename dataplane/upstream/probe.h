@@ -34,7 +34,7 @@ class ProbeExtensions {
   // What is returned withdraws it when destroyed. Null: not possible.
   virtual std::unique_ptr<event::Disposable> secure(std::unique_ptr<net::ByteStream> plain, const Upstream& upstream,
                                                     const Endpoint& endpoint, net::ConnectObserver& observer) = 0;
-  // The check over HTTP/2 (grpc.health.v1 with Kind::kGrpc), same rules. Null: not possible, connecting is enough then.
+  // The check over HTTP/2 (grpc.health.v1 with Kind::kGrpc), same rules. Null: not possible.
   virtual std::unique_ptr<event::Disposable> check_http2(std::unique_ptr<net::ByteStream> stream,
                                                          const Upstream& upstream, const Endpoint& endpoint,
                                                          ProbeObserver& observer) = 0;

@@ -16,6 +16,11 @@ void Dispatch::on_exchange(http::Exchange& exchange) {
   exchange.pin(*pin_);
   exchange.listener_name = listener.name;
 
+  if (overload_.sheds()) {
+    overload_.shed.fetch_add(1, std::memory_order_relaxed);
+    http::write_error_response(exchange, {.code = Errc::kOverloaded, .detail = "overloaded"});
+    return;
+  }
   const routing::RouteTable& table = *listener.routes;
   const routing::VirtualHost* host = table.find_host(exchange.request().host);
   if (host == nullptr) {

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "dataplane/base/overload.h"
 #include "dataplane/http/exchange.h"
 #include "dataplane/snapshot/snapshot.h"
 #include "dataplane/worker/snapshot_ref.h"
@@ -12,7 +13,7 @@ namespace headgate::worker {
 
 class Dispatch final : public http::ExchangeSink {
  public:
-  explicit Dispatch(WorkerContext& worker) : worker_(worker) {}
+  Dispatch(WorkerContext& worker, Overload& overload) : worker_(worker), overload_(overload) {}
 
   // From the next request on. `pin` is the current Snapshot, which holds `listener`.
   void use(std::shared_ptr<const snapshot::Listener> listener, SnapshotRef& pin) {
@@ -29,6 +30,7 @@ class Dispatch final : public http::ExchangeSink {
   void count_response(uint16_t status);
 
   WorkerContext& worker_;
+  Overload& overload_;
   std::shared_ptr<const snapshot::Listener> listener_;
   SnapshotRef* pin_ = nullptr;
 };

@@ -6,9 +6,13 @@
 
 namespace headgate::worker {
 
-OpenListener::OpenListener(WorkerContext& worker, std::shared_ptr<const snapshot::Listener> settings, UniqueFd fd,
-                           SnapshotRef& pin)
-    : worker_(worker), settings_(std::move(settings)), dispatch_(worker), unopened_(std::move(fd)) {
+OpenListener::OpenListener(WorkerContext& worker, Overload& overload,
+                           std::shared_ptr<const snapshot::Listener> settings, UniqueFd fd, SnapshotRef& pin)
+    : worker_(worker),
+      settings_(std::move(settings)),
+      dispatch_(worker, overload),
+      unopened_(std::move(fd)),
+      left_over_until_(worker.loop.timers(), event::Timer::call<&OpenListener::close_left_over>, this) {
   dispatch_.use(settings_, pin);
 }
 
@@ -97,6 +101,27 @@ void OpenListener::on_accepted(UniqueFd fd, const SocketAddress& remote) {
   if (draining_) session->drain(drain_deadline_);
 }
 
+void OpenListener::set_accepting(bool accepting) {
+  if (acceptor_ == nullptr) return;
+  if (accepting) {
+    acceptor_->resume();
+  } else {
+    acceptor_->pause();
+  }
+}
+
+void OpenListener::take_over(UniqueFd fd) {
+  auto acceptor = std::unique_ptr<net::Acceptor>(new net::Acceptor(worker_.loop, std::move(fd), *this));
+  if (!acceptor->start()) return;
+  left_over_.push_back(std::move(acceptor));
+  left_over_until_.arm(kLeftOver);
+}
+
+void OpenListener::close_left_over() {
+  for (auto& acceptor : left_over_) acceptor->accept_rest_and_close();
+  left_over_.clear();
+}
+
 void OpenListener::on_accept_error(const Error& error) {
   worker_.counters.add(Counter::kAcceptErrors);
   HG_LOG(kError, kNet, "accepting paused", {"listener", settings_->name}, {"error", to_string(error)});
@@ -112,10 +137,12 @@ void OpenListener::drain(MonotonicTime deadline) {
   drain_deadline_ = deadline;
   sessions_.for_each([deadline](Session& session) { session.drain(deadline); });
   if (acceptor_ != nullptr) acceptor_->accept_rest_and_close();
+  close_left_over();
   if (datagram_run_ != nullptr) datagram_run_->drain(deadline);
 }
 
 void OpenListener::close_all() {
+  closed_ = true;
   while (Session* session = sessions_.front()) session->close();
 }
 

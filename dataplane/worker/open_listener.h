@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "dataplane/event/worker_context.h"
 #include "dataplane/net/acceptor.h"
@@ -19,7 +20,10 @@ namespace headgate::worker {
 
 class OpenListener final : public event::Disposable, private net::AcceptObserver {
  public:
-  OpenListener(WorkerContext& worker, std::shared_ptr<const snapshot::Listener> settings, UniqueFd fd, SnapshotRef& pin);
+  static constexpr Duration kLeftOver = std::chrono::seconds(1);
+
+  OpenListener(WorkerContext& worker, Overload& overload, std::shared_ptr<const snapshot::Listener> settings,
+               UniqueFd fd, SnapshotRef& pin);
   ~OpenListener() override;
 
   // Begins to accept. Errors: kTls when the TLS settings do not work, kSystem.
@@ -27,11 +31,19 @@ class OpenListener final : public event::Disposable, private net::AcceptObserver
   Result<void> update(std::shared_ptr<const snapshot::Listener> settings, SnapshotRef& pin);
   void set_ticket_keys(const std::shared_ptr<const tls::TicketKeys>& keys);
 
+  // False: connections stay in the kernel's queue. Datagrams are taken all the same.
+  void set_accepting(bool accepting);
+  // One more socket of this listener, to which no new connections are sent: what is queued there is accepted, and what
+  // still comes within kLeftOver; then it is closed.
+  void take_over(UniqueFd fd);
   // Takes what the kernel has queued, closes the socket, and lets Sessions finish until `deadline`.
   void drain(MonotonicTime deadline);
   // The deadline has come.
   void close_all();
-  [[nodiscard]] bool empty() const { return sessions_.empty(); }
+  // Neither Sessions nor flows of datagrams are left, or their time is over.
+  [[nodiscard]] bool empty() const {
+    return sessions_.empty() && (closed_ || datagram_run_ == nullptr || datagram_run_->empty());
+  }
   [[nodiscard]] const snapshot::Listener& settings() const { return *settings_; }
 
   // -- for Sessions
@@ -44,6 +56,7 @@ class OpenListener final : public event::Disposable, private net::AcceptObserver
  private:
   void on_accepted(UniqueFd fd, const SocketAddress& remote) override;
   void on_accept_error(const Error& error) override;
+  void close_left_over();
   Result<void> make_tls();
 
   WorkerContext& worker_;
@@ -53,11 +66,14 @@ class OpenListener final : public event::Disposable, private net::AcceptObserver
   std::shared_ptr<const tls::TicketKeys> ticket_keys_;
   UniqueFd unopened_;  // until start()
   std::unique_ptr<net::Acceptor> acceptor_;
+  std::vector<std::unique_ptr<net::Acceptor>> left_over_;
+  event::Timer left_over_until_;
   std::unique_ptr<net::DatagramSocket> datagrams_;
   std::unique_ptr<net::DatagramRun> datagram_run_;
   IntrusiveList<Session> sessions_;
   MonotonicTime drain_deadline_{};
   bool draining_ = false;
+  bool closed_ = false;
 };
 
 }  // namespace headgate::worker

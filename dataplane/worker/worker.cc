@@ -88,12 +88,14 @@ std::vector<std::string> Worker::apply(std::shared_ptr<const snapshot::Snapshot>
     const auto settings = std::find_if(next.listeners.begin(), next.listeners.end(),
                                        [&](const auto& listener) { return listener->name == socket.listener; });
     if (settings == next.listeners.end()) continue;
-    auto listener = std::make_unique<OpenListener>(context_, *settings, std::move(socket.fd), *current_);
+    auto listener = std::make_unique<OpenListener>(context_, overload_, *settings, std::move(socket.fd), *current_);
     if (ticket_keys_ != nullptr) listener->set_ticket_keys(ticket_keys_);
     if (auto started = listener->start(); !started) {
       problems.push_back(socket.listener + ": " + to_string(started.error()));
       continue;
     }
+    for (UniqueFd& fd : socket.left_over) listener->take_over(std::move(fd));
+    listener->set_accepting(accepting_);
     listeners_.push_back(std::move(listener));
   }
   if (before != nullptr) before->release();
@@ -112,6 +114,14 @@ void Worker::close_listener(size_t index, MonotonicTime deadline) {
 void Worker::set_ticket_keys(std::shared_ptr<const tls::TicketKeys> keys) {
   ticket_keys_ = std::move(keys);
   for (auto& listener : listeners_) listener->set_ticket_keys(ticket_keys_);
+}
+
+void Worker::set_memory_pressure(MemoryPressure pressure) {
+  overload_.memory.store(pressure, std::memory_order_relaxed);
+  post([this, accepting = pressure != MemoryPressure::kStop] {
+    accepting_ = accepting;
+    for (auto& listener : listeners_) listener->set_accepting(accepting);
+  });
 }
 
 void Worker::drain(MonotonicTime deadline, std::function<void()> done) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "dataplane/base/counters.h"
+#include "dataplane/base/overload.h"
 #include "dataplane/base/random.h"
 #include "dataplane/event/loop.h"
 #include "dataplane/event/worker_context.h"
@@ -33,6 +34,8 @@ struct WorkerOptions {
 struct ListenerSocket {
   std::string listener;
   UniqueFd fd;
+  // Sockets of the same listener that workers of the process before us had, and we have not: emptied and closed.
+  std::vector<UniqueFd> left_over{};
 };
 
 class Worker {
@@ -50,6 +53,9 @@ class Worker {
   }
   [[nodiscard]] const Counters& counters() const { return counters_; }
   [[nodiscard]] const event::Loop& loop() const { return loop_; }
+  // What control says about this worker's situation.
+  [[nodiscard]] Overload& overload() { return overload_; }
+  void set_memory_pressure(MemoryPressure pressure);
   [[nodiscard]] uint32_t index() const { return context_.worker_index; }
 
   // On the worker. Takes over a Snapshot: opens, updates and drains listeners. Problems of single listeners are
@@ -71,6 +77,7 @@ class Worker {
   Counters counters_;
   Random random_;
   http::DateCache date_;
+  Overload overload_;
   WorkerContext context_;
   upstream::PoolSet pools_;
   SnapshotRef::Retire retire_;
@@ -81,6 +88,7 @@ class Worker {
   event::Timer drain_tick_;
   MonotonicTime drain_deadline_{};
   std::function<void()> drained_;
+  bool accepting_ = true;
   WorkerOptions options_;
   std::thread thread_;
 };

@@ -106,7 +106,9 @@ class Headgate:
         if config is not None:
             self.write(config)
             command += ["-config", str(self.file)]
-        command += ["-workers", str(workers), "-admin", admin or f"unix://{self.socket}", *map(str, args)]
+        if workers is not None:  # else as many as there are CPUs
+            command += ["-workers", str(workers)]
+        command += ["-admin", admin or f"unix://{self.socket}", *map(str, args)]
         self.closed = False
         self.command = command
         self.expected_exit = 0

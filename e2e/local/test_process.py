@@ -3,6 +3,7 @@ import os
 import pathlib
 import resource
 import signal
+import socket
 import threading
 import time
 
@@ -156,6 +157,54 @@ def test_upgrade_under_load(start, backend, how):
         fresh.assert_nothing_lost(at_least=16)
     assert server.process.poll() is None and server.process.pid == parent, "the pid stays"
     assert children(parent) == [server.serving_pid()]
+
+
+def workers_of(pid):
+    names = [pathlib.Path(f"/proc/{pid}/task/{task}/comm").read_text() for task in os.listdir(f"/proc/{pid}/task")]
+    return sum(name.startswith("worker-") for name in names)
+
+
+def test_upgrade_to_fewer_workers_and_back_under_load(start, backend):
+    port = free_port()
+    all_cpus = os.sched_getaffinity(0)
+    server = start(config(port, backend, timeouts={"drain": 3}), workers=None)
+    most = workers_of(server.serving_pid())
+    if most < 2:
+        pytest.skip("one CPU, one worker")
+    parent = server.process.pid
+    with Load(port, connections=8) as load, Load(port, connections=8, new_connections=True) as fresh:
+        for cpus, expected in [({min(all_cpus)}, 1), (all_cpus, most), ({min(all_cpus)}, 1)]:
+            before, answered = server.serving_pid(), fresh.tally.answered
+            os.sched_setaffinity(parent, cpus)  # the next serving process inherits it
+            assert server.control("upgrade").returncode == 0
+            wait_for(lambda before=before: server.serving_pid() not in (before, parent) and server.admin_answers(), 8, "the new serving process")
+            wait_for(lambda before=before: not is_alive(before), 8, "the old one has drained")
+            server.seen |= set(server.processes())
+            assert workers_of(server.serving_pid()) == expected
+            wait_for(lambda answered=answered: fresh.tally.answered > answered + 200, 20, "answers to new connections")
+        load.assert_nothing_lost(at_least=64)
+        fresh.assert_nothing_lost(at_least=64)
+
+
+def test_drain_waits_for_datagram_flows(start):
+    port = free_port()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as target, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        target.bind(("127.0.0.1", 0))
+        target.settimeout(5)
+        client.settimeout(5)
+        server = start({"listen": [{"name": "game", "uri": f"udp://127.0.0.1:{port}"}], "timeouts": {"drain": 10},
+                        "dispatch": [{"listener": "game", "handler": "forward", "timeout": 2,
+                                      "forward_to": f"udp://127.0.0.1:{target.getsockname()[1]}"}]})
+        client.sendto(b"hello", ("127.0.0.1", port))
+        data, flow = target.recvfrom(100)
+        assert data == b"hello"
+        server.signal(signal.SIGTERM)
+        server.wait_log("draining")
+        time.sleep(0.5)
+        assert is_alive(server.serving_pid())
+        target.sendto(b"late", flow)
+        assert client.recv(100) == b"late"
+        assert server.wait_exit(8) == 0  # when the flow was idle for its time
 
 
 def test_log_files_are_reopened(start, tmp_path):

@@ -1,11 +1,12 @@
 """What upstreams are asked to take, and what happens when their targets fail: limits, retries, ejection, groups, zones."""
 import collections
 import json
+import socket
 import threading
 import time
 
 from backends import Backend
-from clients import Raw, fetch
+from clients import Closed, Raw, fetch
 from headgate import free_port, wait_for
 
 
@@ -206,3 +207,47 @@ def test_retries_by_status_and_on_a_rule(start, backend):
         # Sent, and not idempotent: not repeated.
         assert 500 in {fetch(port, "/echo", "POST", body=b"x").status for _ in range(4)}
         assert collections.Counter(fetch(port, "/once/echo").status for _ in range(10)) == {200: 5, 500: 5}
+
+
+class UntilClose:
+    """Answers over TLS with a body that lasts until the end of the connection, which is announced (close_notify) or not."""
+
+    def __init__(self, context, announced):
+        self.context, self.announced = context, announced
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                plain, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                secure = self.context.wrap_socket(plain, server_side=True)
+                secure.recv(65536)
+                secure.sendall(b"HTTP/1.1 200 OK\r\n\r\nall there is")
+                if self.announced:
+                    secure.unwrap()
+                secure.close()
+            except OSError:
+                continue
+
+
+def test_a_body_until_the_end_must_be_announced_over_tls(start, authority):
+    for announced in (True, False):
+        peer = UntilClose(authority.server(f"until-{announced}", "localhost"), announced)
+        port = free_port()
+        start(site(port, {"targets": [f"https://localhost:{peer.port}"], "tls": {"ca": str(authority.cert)}}))
+        with Raw(port) as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            if announced:
+                assert client.response().body == b"all there is"
+            else:  # never a complete message
+                try:
+                    answer = client.response()
+                except (Closed, OSError, ValueError, AssertionError):
+                    continue
+                assert answer.status == 502, answer
+        peer.listener.close()

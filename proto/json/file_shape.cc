@@ -83,6 +83,7 @@ constexpr Shape kListenerLimits{
 constexpr Key kTimeoutKeys[] = {
     {"header", &kSeconds, "Seconds from the first byte of a request to the end of its head; then 408.", "10"},
     {"body", &kSeconds, "Seconds between two reads of a request body; then 408.", "30"},
+    {"send", &kSeconds, "Seconds between two writes to a client that does not read; then it is cut off.", "60"},
     {"idle", &kSeconds, "Seconds a connection without a request, or a relay without traffic, is kept.", "60"},
     {"connect", &kSeconds, "Seconds for connecting to a target; then the next one, or 504.", "5"},
     {"response", &kSeconds, "Seconds for a target to answer, and between two reads of the answer; then 504.", "60"},

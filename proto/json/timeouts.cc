@@ -23,6 +23,7 @@ void read_times(const Reading& reading, NodeId node, ProxySettings& settings) {
     *times.mutable_tls_handshake() = value;  // what comes before a head is waited for as long, as in nginx
   }
   if (reading.duration(node, "body", &value)) *times.mutable_body() = value;
+  if (reading.duration(node, "send", &value)) *times.mutable_send() = value;
   if (reading.duration(node, "idle", &value)) *times.mutable_idle() = value;
   if (reading.duration(node, "drain", &value)) *times.mutable_drain() = value;
   if (times.ByteSizeLong() > 0) *settings.mutable_timeouts() = times;
