@@ -5,6 +5,7 @@
 #include <sstream>
 #include <utility>
 
+#include "controlplane/controller/injection.h"
 #include "controlplane/controller/trust.h"
 #include "controlplane/identity/file_secret_store.h"
 #include "controlplane/identity/kubernetes_store.h"
@@ -61,6 +62,7 @@ int Controller::run() {
   HG_LOG(kInfo, kControl, "stopping");
   // First what others wait for: the Lease, so that the next leader writes at once.
   if (lease_ != nullptr) lease_->stop();
+  if (injection_ != nullptr) injection_->stop();
   if (cluster_ != nullptr) cluster_->stop();
   if (writer_ != nullptr) writer_->stop();
   if (events_ != nullptr) events_->stop();
@@ -73,7 +75,7 @@ int Controller::run() {
 bool Controller::start(std::string& problem) {
   if (!options_.config.empty()) file_.emplace(options_.config);
   if (options_.kubernetes && !start_kubernetes(problem)) return false;
-  return start_server(problem) && start_admin(problem);
+  return start_server(problem) && start_injection(problem) && start_admin(problem);
 }
 
 bool Controller::start_kubernetes(std::string& problem) {
@@ -99,6 +101,7 @@ bool Controller::start_kubernetes(std::string& problem) {
       *transport_, KubernetesSourceOptions{.name_space = options_.watch_namespace,
                                            .own_namespace = options_.pod_namespace,
                                            .nodes = writer.nodes,
+                                           .namespaces = !options_.webhook_address.empty(),
                                            .on_change = [this] { wakeup_.wake(); },
                                            .listeners = {writer_.get()}});
   return true;
@@ -170,6 +173,13 @@ bool Controller::start_server(std::string& problem) {
          started("watches", cluster_->start()) && started("lease", lease_->start());
 }
 
+bool Controller::start_injection(std::string& problem) {
+  if (options_.webhook_address.empty()) return true;
+  injection_ = std::make_unique<Injection>(options_, *transport_, *cluster_, trust_->authority(), *events_);
+  problem = injection_->start(options_.webhook_address);
+  return problem.empty();
+}
+
 bool Controller::start_admin(std::string& problem) {
   if (options_.admin_address == "off") return true;
   admin_ = std::make_unique<admin::Admin>(counts_, [this] { return state(); });
@@ -184,12 +194,22 @@ void Controller::step() {
   translate_world();
   if (facts_changed_.exchange(false)) tell_rejects();
   follow_leader();
+  if (trust_ != nullptr) refresh_trust();
+}
+
+// Each minute, and at once when we begin or cease to lead.
+void Controller::refresh_trust() {
   const MonotonicTime now = system_clock().now();
-  if (trust_ != nullptr && now - trust_checked_ >= identity::Authority::kRefreshInterval) {
-    trust_checked_ = now;
-    if (const auto ready = trust_->refresh(lease_ == nullptr || lease_->leads()); !ready) {
-      HG_LOG(kWarn, kControl, "the authority could not be refreshed", {"error", to_string(ready.error())});
-    }
+  const bool leads = lease_ == nullptr || lease_->leads();
+  if (now - trust_checked_ < identity::Authority::kRefreshInterval && leads == led_) return;
+  trust_checked_ = now;
+  led_ = leads;
+  if (const auto ready = trust_->refresh(leads); !ready) {
+    HG_LOG(kWarn, kControl, "the authority could not be refreshed", {"error", to_string(ready.error())});
+  }
+  if (injection_ == nullptr) return;
+  if (const auto ready = injection_->refresh(leads); !ready) {
+    HG_LOG(kWarn, kControl, "the webhook could not be refreshed", {"error", to_string(ready.error())});
   }
 }
 
@@ -277,6 +297,12 @@ admin::Admin::State Controller::state() const {
                              static_cast<double>(events.written)});
     state.samples.push_back({"headgate_controller_events_dropped_total", "Events that were not: too many at once.", true, {},
                              static_cast<double>(events.dropped + events.limited)});
+  }
+  if (injection_ != nullptr) {
+    for (const auto& [key, count] : injection_->counts()) {
+      state.samples.push_back({"headgate_injections_total", "Pods that the webhook was asked about.", true,
+                               {{"result", key.first}, {"reason", key.second}}, static_cast<double>(count)});
+    }
   }
   state.ready = state.waiting_for.empty();
   return state;

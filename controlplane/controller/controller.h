@@ -30,6 +30,7 @@
 
 namespace headgate::controller {
 
+class Injection;
 class Trust;
 
 class Controller {
@@ -48,7 +49,9 @@ class Controller {
   bool start(std::string& problem);
   bool start_kubernetes(std::string& problem);
   bool start_server(std::string& problem);
+  bool start_injection(std::string& problem);
   bool start_admin(std::string& problem);
+  void refresh_trust();
   void step();
   void poll_file();
   void translate_world();
@@ -71,6 +74,7 @@ class Controller {
   std::optional<FileSource> file_;
 
   std::unique_ptr<Trust> trust_;  // null with -insecure
+  std::unique_ptr<Injection> injection_;  // null without -webhook-address
   std::unique_ptr<publish::Server> server_;
   std::unique_ptr<admin::Admin> admin_;
 
@@ -78,6 +82,7 @@ class Controller {
   uint64_t translated_changes_ = UINT64_MAX;
   std::string followed_;
   MonotonicTime trust_checked_{};
+  bool led_ = false;
   MonotonicTime file_checked_{};
 
   admin::Admin::Counts counts_;

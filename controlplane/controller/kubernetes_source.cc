@@ -41,6 +41,7 @@ KubernetesSource::KubernetesSource(kube::Transport& transport, KubernetesSourceO
   if (!options.own_namespace.empty()) {
     add_watch(transport, {.kind = ObjectKind::kPod, .name_space = options.own_namespace, .label_selector = kDataplanePods});
   }
+  if (options.namespaces) add_watch(transport, {.kind = ObjectKind::kNamespace});
   if (options.nodes) add_watch(transport, {.kind = ObjectKind::kNode});
 }
 

@@ -20,6 +20,7 @@ struct KubernetesSourceOptions {
   std::string name_space;          // watched; empty: all
   std::string own_namespace;       // where our dataplanes' Pods are
   bool nodes = false;              // their addresses go into the status
+  bool namespaces = false;         // their labels ask for sidecars
   std::function<void()> on_change;
   std::vector<kube::ObjectSink*> listeners;  // hear what the World hears, after it
 };

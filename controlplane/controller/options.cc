@@ -256,6 +256,9 @@ void check_combination(const Options& options, std::vector<std::string>& problem
   if (!options.webhook_address.empty() && !options.kubernetes) {
     problems.emplace_back("-webhook-address injects into Pods: it needs -in-cluster or -kubeconfig");
   }
+  if (!options.webhook_address.empty() && options.insecure) {
+    problems.emplace_back("-webhook-address needs certificates: it cannot be used with -insecure");
+  }
   if (!options.webhook_address.empty() && options.sidecar_image.empty()) {
     problems.emplace_back("-webhook-address needs -sidecar-image IMAGE");
   }

@@ -30,17 +30,9 @@ bool has_workload_name(const Options& options) {
   return !options.pod_namespace.empty() && !options.service_account.empty();
 }
 
-identity::ServerNames server_names(const Options& options) {
-  identity::ServerNames names;
-  if (!options.pod_namespace.empty()) {
-    names.dns_names = identity::service_names(options.service, options.pod_namespace, options.cluster_domain);
-  } else {
-    names.dns_names = {options.service, "localhost"};
-    names.addresses = {"127.0.0.1", "::1"};
-  }
-  for (const std::string& name : options.server_names) {
-    (IpAddress::parse(name) ? names.addresses : names.dns_names).push_back(name);
-  }
+// Other replicas know us by our name as a workload.
+identity::ServerNames stream_names(const Options& options) {
+  identity::ServerNames names = server_names(options);
   if (has_workload_name(options)) names.workload = our_name(options);
   return names;
 }
@@ -67,6 +59,20 @@ std::string field(const identity::SecretData& data, const char* name) {
 
 }  // namespace
 
+identity::ServerNames server_names(const Options& options) {
+  identity::ServerNames names;
+  if (!options.pod_namespace.empty()) {
+    names.dns_names = identity::service_names(options.service, options.pod_namespace, options.cluster_domain);
+  } else {
+    names.dns_names = {options.service, "localhost"};
+    names.addresses = {"127.0.0.1", "::1"};
+  }
+  for (const std::string& name : options.server_names) {
+    (IpAddress::parse(name) ? names.addresses : names.dns_names).push_back(name);
+  }
+  return names;
+}
+
 Trust::Trust(TrustOptions options)
     : options_(std::move(options)),
       server_name_(options_.options->service + "." + options_.options->pod_namespace + ".svc"),
@@ -74,7 +80,7 @@ Trust::Trust(TrustOptions options)
       tokens_(verifier(options_.reviewer.get())),
       certify_(tokens_ == nullptr ? nullptr : std::make_unique<identity::IdentityService>(authority_, *tokens_)),
       authenticator_(caller_rules(options_, authority_, tokens_.get())),
-      serving_(authority_, server_names(*options_.options), kServingLife, [this](const identity::KeyPair& pair) {
+      serving_(authority_, stream_names(*options_.options), kServingLife, [this](const identity::KeyPair& pair) {
         certificate_ = {.chain_pem = pair.chain_pem, .key_pem = pair.key_pem};
         return server_ == nullptr || server_->set_certificate(certificate_);
       }) {}

@@ -18,6 +18,9 @@
 
 namespace headgate::controller {
 
+// Names and addresses that clients inside and outside the cluster reach us by.
+identity::ServerNames server_names(const Options& options);
+
 struct TrustOptions {
   const Options* options = nullptr;
   std::unique_ptr<identity::SecretStore> secrets;
