@@ -5,7 +5,7 @@
 namespace headgate::controller {
 namespace {
 
-constexpr const char* kShop = R"(
+constexpr const char* kShop = R"yaml(
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata:
@@ -28,7 +28,7 @@ spec: {clusterIP: 10.96.0.1, ports: [{name: http, port: 80}]}
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web, namespace: shop}
-)";
+)yaml";
 
 TEST(ManifestCheck, TellsWhatEachPathWouldDo) {
   const ManifestCheck check = check_manifests({{"shop.yaml", kShop}}, {});
