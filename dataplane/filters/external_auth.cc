@@ -3,6 +3,7 @@
 #include <array>
 
 #include "dataplane/base/text.h"
+#include "dataplane/filters/target_text.h"
 #include "dataplane/http/error_response.h"
 #include "dataplane/http/forwarded.h"
 #include "dataplane/http/hop_by_hop.h"
@@ -87,7 +88,7 @@ class ExternalAuthRun final : public AccessRun, private upstream::SubrequestObse
     http::RequestHead& head = question_.request();
     head.method_text = options_.method;
     head.method = http::parse_method(options_.method);
-    head.target = options_.path ? http::encode_target_path(options_.path->expand(exchange_), arena) : "/";
+    head.target = options_.path ? expand_target(*options_.path, exchange_) : "/";
     head.headers.assign(from.headers);
     http::strip_hop_by_hop(head.headers, http::TeField::kDrop);
     head.headers.remove_if([](const http::Field& field) { return is_about_the_resource(field.id, field.name); });

@@ -4,6 +4,7 @@
 
 #include "dataplane/base/intrusive_list.h"
 #include "dataplane/base/link.h"
+#include "dataplane/filters/target_text.h"
 #include "dataplane/http/exchange.h"
 #include "dataplane/http/forwarded.h"
 #include "dataplane/http/hop_by_hop.h"
@@ -128,8 +129,7 @@ bool Copy::start(http::Exchange& exchange, const MirrorOptions& options, bool wi
   http::RequestHead& head = request_->request();
   head.method = from.method;
   head.method_text = arena_.copy(from.method_text);
-  head.target = arena_.copy(options.path ? http::encode_target_path(options.path->expand(exchange), arena_)
-                                         : exchange.request().target);
+  head.target = arena_.copy(options.path ? expand_target(*options.path, exchange) : exchange.request().target);
   http::HeaderMap fields(exchange.arena());
   fields.assign(from.headers);
   http::strip_hop_by_hop(fields, http::TeField::kDrop);
