@@ -53,11 +53,11 @@ struct ServerOptions {
 
 struct ListenOptions {
   // PEM files, both or neither: with them the listener speaks TLS 1.2 and 1.3.
-  std::string certificate_file;  // chain, leaf first
-  std::string key_file;
+  std::string certificate_file{};  // chain, leaf first
+  std::string key_file{};
   // Instead of files: the texts themselves, both or neither; replaced by set_certificate().
-  std::string certificate_pem;
-  std::string key_pem;
+  std::string certificate_pem{};
+  std::string key_pem{};
   uint32_t unix_mode = 0;  // permissions of a Unix socket; 0: as the umask says
 };
 
