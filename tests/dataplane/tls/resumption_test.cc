@@ -49,6 +49,23 @@ TEST_P(ResumptionByVersion, SameNameResumes) {
   EXPECT_TRUE(resumes(context, "", context, "", GetParam()));
 }
 
+// A client that thinks for a while costs no turns of the loop, whatever was said before.
+TEST_P(ResumptionByVersion, WaitingDoesNotSpin) {
+  const auto context = server_context(settings(), names_);
+  PlainClient client;
+  client.max_version = client.min_version = GetParam();
+  auto server = std::make_unique<Party>();
+  const auto first = run_plain(*server, context, client);
+  ASSERT_NE(first.session, nullptr);
+  server.reset();
+  client.session = first.session.get();
+  Party again;
+  const uint64_t before = loop.turns();
+  const auto second = run_plain(again, context, client, [](SSL*) { ::usleep(300'000); });
+  EXPECT_TRUE(second.connected) << second.error;
+  EXPECT_LT(loop.turns() - before, 400U);  // one each two milliseconds, and some for the handshake
+}
+
 TEST_P(ResumptionByVersion, AnotherWorkerOrReplicaResumes) {
   const auto one = server_context(settings(), names_);
   const auto other = server_context(settings(), names_);

@@ -124,6 +124,8 @@ class Party final : public net::StreamObserver, public HandshakeObserver {
     ++wakeups;
     if (readable && reading) pump_read();
     if (writable) pump_write();
+    // What has ended stays readable for ever, and who goes on asking is called in each turn.
+    if (broken || eof) stream->watch(broken || to_send.empty() ? net::Interest::kNone : net::Interest::kWrite, *this);
   }
   void send(std::string text) {
     to_send += text;
