@@ -182,6 +182,7 @@ class LogWriter {
   }
 
   static void* run_thread(void*) {
+    ::pthread_setname_np(::pthread_self(), "log");  // else it has the name of whoever logged first
     instance().run();
     return nullptr;
   }

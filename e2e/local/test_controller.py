@@ -193,4 +193,4 @@ def test_check_says_what_is_refused(tmp_path):
 def test_check_names_the_line_of_what_is_no_manifest(tmp_path):
     (tmp_path / "broken.yaml").write_text("kind: [\n")
     result = run_controller("check", "-f", tmp_path)
-    assert result.returncode == 2 and "broken.yaml:" in result.stderr
+    assert result.returncode == 2 and "broken.yaml:" in result.stdout, result
