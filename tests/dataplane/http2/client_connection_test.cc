@@ -93,6 +93,7 @@ class ClientConnectionTest : public testing::Test, private ClientConnectionOwner
   WorkerContext worker_{.loop = loop_, .counters = counters_, .random = random_};
   http::HttpLimits limits_;
   ClientConnection::Life life_{.idle = seconds(30), .max_age = seconds(300)};
+  std::array<Call, 5> calls_;  // outlive the connection, which tells them that it closes
   std::unique_ptr<ClientConnection> connection_;
   int endpoint_ = -1;
   int room_ = 0;
@@ -103,7 +104,7 @@ class ClientConnectionTest : public testing::Test, private ClientConnectionOwner
 };
 
 TEST_F(ClientConnectionTest, OneRequestGoesAheadOfSettingsAndThenAsManyAsTheEndpointTakes) {
-  std::array<Call, 5> calls;
+  auto& calls = calls_;
   EXPECT_TRUE(call(calls[0]));
   EXPECT_FALSE(call(calls[1]));
   settings(std::string("\0\3", 2) + number(3));  // SETTINGS_MAX_CONCURRENT_STREAMS
@@ -125,8 +126,8 @@ TEST_F(ClientConnectionTest, OneRequestGoesAheadOfSettingsAndThenAsManyAsTheEndp
 TEST_F(ClientConnectionTest, SaysWhatIsSafeToRepeat) {
   settings();
   turn();
-  std::array<Call, 4> calls;
-  for (Call& one : calls) ASSERT_TRUE(call(one));
+  auto& calls = calls_;
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(call(calls[i]));
   turn();
   say(NGHTTP2_RST_STREAM, 0, 1, number(NGHTTP2_REFUSED_STREAM));
   say(NGHTTP2_RST_STREAM, 0, 3, number(NGHTTP2_CANCEL));
@@ -143,7 +144,7 @@ TEST_F(ClientConnectionTest, SaysWhatIsSafeToRepeat) {
   EXPECT_EQ(calls[3].error->code, Errc::kRefused);
   EXPECT_EQ(calls[3].error->retry, Retry::kIfConnectionWasReused);
   EXPECT_FALSE(calls[2].error);
-  Call late;
+  Call& late = calls_[0];
   EXPECT_FALSE(call(late));
   say(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 5, "\x88");
   turn();
@@ -156,12 +157,12 @@ TEST_F(ClientConnectionTest, SaysWhatIsSafeToRepeat) {
 TEST_F(ClientConnectionTest, ALostConnectionIsHarmlessOnlyWhenItWasResting) {
   settings();
   turn();
-  Call first;
+  Call& first = calls_[0];
   ASSERT_TRUE(call(first));
   turn();
   say(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1, "\x88");
   turn();
-  Call stale;
+  Call& stale = calls_[1];
   ASSERT_TRUE(call(stale));
   turn();
   ::shutdown(endpoint_, SHUT_RDWR);
@@ -174,7 +175,7 @@ TEST_F(ClientConnectionTest, ALostConnectionIsHarmlessOnlyWhenItWasResting) {
 TEST_F(ClientConnectionTest, AFirstRequestThatIsLostIsNotSaidToBeHarmless) {
   settings();
   turn();
-  Call only;
+  Call& only = calls_[0];
   ASSERT_TRUE(call(only));
   turn();
   ::shutdown(endpoint_, SHUT_RDWR);
@@ -186,8 +187,8 @@ TEST_F(ClientConnectionTest, AFirstRequestThatIsLostIsNotSaidToBeHarmless) {
 TEST_F(ClientConnectionTest, AnEndpointThatSaysNothingIsNotAskedAgainOnThisConnection) {
   settings();
   turn();
-  Call slow;
-  Call next;
+  Call& slow = calls_[0];
+  Call& next = calls_[1];
   ASSERT_TRUE(call(slow, seconds(2)));
   turn();  // the request is sent: now the endpoint is waited for
   turn(milliseconds(1900));
@@ -208,7 +209,7 @@ TEST_F(ClientConnectionTest, EndsWhenNobodyUsesItAndAtItsAge) {
 }
 
 TEST_F(ClientConnectionTest, WhatIsNoHttp2FailsTheRequest) {
-  Call one;
+  Call& one = calls_[0];
   ASSERT_TRUE(call(one));
   turn();
   ASSERT_GT(::write(endpoint_, "HTTP/1.1 400 Bad Request\r\n\r\n", 28), 0);
