@@ -7,6 +7,7 @@
 #include "dataplane/base/address.h"
 #include "dataplane/base/number.h"
 #include "dataplane/base/text.h"
+#include "dataplane/dns/errors.h"
 #include "dataplane/dns/text_escape.h"
 
 namespace headgate::dns {
@@ -16,8 +17,6 @@ constexpr std::array<std::string_view, 7> kKeyNames = {"mandatory", "alpn", "no-
                                                        "ipv4hint",  "ech",  "ipv6hint"};
 constexpr size_t kMaxListItems = 1024;
 
-constexpr Error invalid(const char* detail) { return Error{Errc::kInvalid, Origin::kLocal, Retry::kNo, 0, detail}; }
-constexpr Error malformed(const char* detail) { return Error{Errc::kMalformed, Origin::kLocal, Retry::kNo, 0, detail}; }
 
 std::optional<uint16_t> parse_key(std::string_view text) {
   for (size_t i = 0; i < kKeyNames.size(); ++i) {

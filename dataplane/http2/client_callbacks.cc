@@ -1,12 +1,11 @@
 // client_callbacks.cc -- between the callbacks of nghttp2 and ClientConnection; and the options of its sessions.
 #include "dataplane/base/check.h"
 #include "dataplane/http2/client_connection.h"
+#include "dataplane/http2/text_of.h"
 
 namespace headgate::http2 {
 
 namespace {
-
-std::string_view text_of(const uint8_t* data, size_t size) { return {reinterpret_cast<const char*>(data), size}; }
 
 ClientConnection& connection_of(void* user) { return static_cast<ClientConnection&>(*static_cast<Session*>(user)); }
 

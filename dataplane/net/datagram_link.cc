@@ -13,7 +13,7 @@
 namespace headgate::net {
 namespace {
 
-constexpr size_t kTurnBudget = 64;
+constexpr size_t kLinkTurnDatagrams = 64;
 constexpr size_t kLinkBatch = 8;
 
 // A socket without a name cannot be answered. Linux gives it an abstract one; elsewhere it is a file beside the target.
@@ -151,7 +151,7 @@ bool DatagramLink::segment(std::span<const std::span<char>> payloads) {
 
 void DatagramLink::receive() {
   ReceiveBatch& batch = receive_scratch();
-  for (size_t taken = 0; taken < kTurnBudget && fd_.valid(); taken += kLinkBatch) {
+  for (size_t taken = 0; taken < kLinkTurnDatagrams && fd_.valid(); taken += kLinkBatch) {
     batch.prepare(kLinkBatch, false, local_.is_ip());
     int received = 0;
     do {

@@ -20,8 +20,6 @@ bool has_sni(ListenerProtocol protocol) {
   return protocol == LISTENER_TLS_STREAM || protocol == LISTENER_TLS_PASSTHROUGH;
 }
 
-std::string at(std::string_view field, int index) { return std::string(field) + "[" + std::to_string(index) + "]"; }
-
 void check_address(const Listener& listener, Problems& problems) {
   const bool unix_socket = listener.transport() == LISTENER_UNIX || listener.transport() == LISTENER_UNIXGRAM;
   if (listener.transport() == LISTENER_TRANSPORT_UNSPECIFIED || !ListenerTransport_IsValid(listener.transport())) {

@@ -12,8 +12,6 @@ namespace {
 
 using namespace config::v1;  // NOLINT: the names of the messages, in this file only
 
-std::string at(std::string_view field, int index) { return std::string(field) + "[" + std::to_string(index) + "]"; }
-
 void check_ranges(std::string_view field, const google::protobuf::RepeatedPtrField<StatusRange>& ranges,
                   Problems& problems) {
   for (int i = 0; i < ranges.size(); ++i) {

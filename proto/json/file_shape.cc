@@ -98,10 +98,10 @@ constexpr Key kProxyProtocolInKeys[] = {
     {"trusted", &kCidrs, "Addresses of the balancers that send a PROXY header.", {}, kRequired}};
 constexpr Shape kProxyProtocolIn{.kind = kObject, .expected = "an object {trusted}", .keys = kProxyProtocolInKeys};
 bool is_name(std::string_view text) { return !text.empty() && is_field_value(text) && text.size() <= 253; }
-constexpr Shape kName{.kind = kString, .expected = "a name of 1 to 253 characters", .accepts = is_name};
+constexpr Shape kListenerName{.kind = kString, .expected = "a name of 1 to 253 characters", .accepts = is_name};
 constexpr Shape kUri{.kind = kString, .expected = "SCHEME://ADDRESS:PORT or unix:///PATH"};
 constexpr Key kListenKeys[] = {
-    {"name", &kName, "Name that rules refer to.", {}, kRequired},
+    {"name", &kListenerName, "Name that rules refer to.", {}, kRequired},
     {"uri",
      &kUri,
      "http, https, tcp, ssl, udp://ADDRESS:PORT (no address: all), unix or unixgram:///PATH.",
