@@ -11,7 +11,7 @@ import pytest
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "local"))  # certificates, clients
 
 import kubernetes  # noqa: E402
-from installation import Installation  # noqa: E402
+from installation import CLASS, Installation  # noqa: E402
 
 DEADLINE_SECONDS = 300
 
@@ -97,9 +97,9 @@ def make_namespace(request):
 
 @pytest.fixture(scope="session")
 def headgate():
-    """The installation that most tests use: class `headgate`, two proxies, one controller."""
+    """The installation that most tests use: class `e2e`, two proxies, one controller, the injector."""
     name = _make_namespace("headgate")
-    release = Installation("headgate", name)
+    release = Installation("headgate", name, CLASS, {"injector": {"enabled": True}})
     yield release.install()
     release.uninstall()
     _delete_namespace(name)

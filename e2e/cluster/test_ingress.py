@@ -105,7 +105,7 @@ def test_the_address_is_in_the_status(headgate, site):
 
 
 @pytest.mark.parametrize("ingress_class, annotation, served", [
-    ("headgate", "", True), ("another", "", False), ("", "", False), ("", "kubernetes.io/ingress.class: headgate", True),
+    ("e2e", "", True), ("another", "", False), ("", "", False), ("", "kubernetes.io/ingress.class: e2e", True),
     ("", "kubernetes.io/ingress.class: another", False),
 ])
 def test_classes(headgate, site, ingress_class, annotation, served):

@@ -125,9 +125,7 @@ def test_an_upgrade_of_the_chart(headgate, busy):
 
 
 def test_two_installations_with_two_classes(headgate, busy, make_namespace):
-    second = Installation("second", make_namespace("second"), "second", {
-        "controller": {"replicaCount": 1, "ingressClass": "second",
-                       "ingressClassResource": {"name": "second", "controllerValue": "headgate.dev/second"}}})
+    second = Installation("second", make_namespace("second"), "second", {"controller": {"replicaCount": 1}})
     try:
         second.install()
         assert second.address != headgate.address
@@ -155,9 +153,7 @@ def everything_in(namespace):
 
 def test_uninstalling_leaves_nothing_behind(make_namespace, headgate, busy):
     namespace = make_namespace("leaving")
-    leaving = Installation("leaving", namespace, "leaving", {
-        "controller": {"replicaCount": 1, "ingressClass": "leaving",
-                       "ingressClassResource": {"name": "leaving", "controllerValue": "headgate.dev/leaving"}}})
+    leaving = Installation("leaving", namespace, "leaving", {"controller": {"replicaCount": 1}, "injector": {"enabled": True}})
     leaving.install()
     apply(ingress("leaving", rule("leaving.test", ("/", "Prefix", "app")), ingress_class="leaving"), busy)
     leaving.wait_for("http://leaving.test/")
