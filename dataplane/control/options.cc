@@ -397,7 +397,7 @@ Listen and serve (schemes: http https tcp ssl udp unix unixgram; ":80" is every 
   -to TARGET         forward to this instead; without a scheme it takes the listener's. Several are one pool
   -cert FILE         certificate chain for https:// and ssl://, PEM (several by name: in a file)
   -key FILE          its private key, PEM
-  -c N               backlog of the listening sockets (4096)
+  -c N               backlog of the listening sockets (1024)
 
 Process:
   -config FILE       the JSON file; also HEADGATE_CONFIG
