@@ -139,20 +139,19 @@ class GrpcServer final : public Server {
   }
 
   bool listen(std::string& problem) {
-    std::shared_ptr<grpc::ServerCredentials> credentials;
     if (options_.plaintext) {
-      credentials = grpc::InsecureServerCredentials();
+      credentials_ = grpc::InsecureServerCredentials();
     } else {
       certificate_ = std::make_shared<CertificateSource>();
       if (!certificate_->set(options_.certificate)) {
         problem = "the certificate and the key cannot be used together";
         return false;
       }
-      credentials = std::make_shared<RotatingCredentials>(certificate_);
+      credentials_ = std::make_shared<RotatingCredentials>(certificate_);
     }
     grpc::ServerBuilder builder;
     int port = 0;
-    builder.AddListeningPort(options_.address, credentials, &port);
+    builder.AddListeningPort(options_.address, credentials_, &port);
     builder.RegisterService(&streams_);
     builder.RegisterService(&relays_);
     for (grpc::Service* service : options_.services) builder.RegisterService(service);
@@ -209,6 +208,8 @@ class GrpcServer final : public Server {
  private:
   ServerOptions options_;
   std::shared_ptr<CertificateSource> certificate_;
+  // Each handshake asks them for the certificate, and gRPC keeps no share in them: they outlive server_.
+  std::shared_ptr<grpc::ServerCredentials> credentials_;
   Hub hub_;
   StreamService streams_;
   RelayService relays_;
