@@ -100,6 +100,8 @@ def headgate():
     """The installation that most tests use: class `e2e`, two proxies, one controller, the injector."""
     name = _make_namespace("headgate")
     release = Installation("headgate", name, CLASS, {"injector": {"enabled": True}})
-    yield release.install()
-    release.uninstall()
-    _delete_namespace(name)
+    try:
+        yield release.install()
+    finally:
+        release.uninstall()
+        _delete_namespace(name)

@@ -70,9 +70,9 @@ def config_map(name, body):
 
 
 def answering(body):
-    """A file whose listener answers with the request's target and this body."""
+    """A file whose listener answers with this body."""
     return json.dumps({"listen": [{"name": "web", "uri": "http://:8080"}],
-                       "dispatch": [{"listener": "web", "handler": "respond", "status": 200, "body": f"{body} $uri\n"}]})
+                       "dispatch": [{"listener": "web", "handler": "respond", "status": 200, "body": body}]})
 
 
 def test_tls_to_the_local_port_of_the_application(namespace, tmp_path):
@@ -123,7 +123,8 @@ def test_a_change_of_the_config_map_is_a_reload(namespace):
         kubectl("annotate", "pod", "site", "-n", namespace, "--overwrite", f"test/step={what}")  # wakes the kubelet
         return wait_until(what, condition)
 
-    with Load(8080, address=address, host="site.test", target="/", connections=4, pause=0.01) as load:
+    with Load(8080, address=address, host="site.test", target="/", connections=4, pause=0.01,
+              check=lambda body: body in ("first", "second", "third")) as load:
         apply_and_wait(answering("second"), "second", lambda: "second" in curl(f"http://{address}:8080/").body)
         refusals = apply_and_wait('{"listen": [}', "broken", lambda: [
             line for line in kubectl("logs", "site", "-n", namespace, "-c", SIDECAR).splitlines() if "config.json:1:" in line])
