@@ -16,16 +16,6 @@ from installation import CLASS, Installation  # noqa: E402
 DEADLINE_SECONDS = 300
 
 
-def pytest_addoption(parser):
-    parser.addoption("--operations", action="store_true", help="the long tests of test_operations.py, too")
-
-
-def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--operations"):
-        config.hook.pytest_deselected(items=[item for item in items if item.path.name == "test_operations.py"])
-        items[:] = [item for item in items if item.path.name != "test_operations.py"]
-
-
 def pytest_configure(config):
     config.addinivalue_line("markers", "deadline(seconds): the longest this test may take, 300 by default")
 
@@ -97,9 +87,9 @@ def make_namespace(request):
 
 @pytest.fixture(scope="session")
 def headgate():
-    """The installation that most tests use: class `e2e`, two proxies, one controller, the injector."""
+    """The installation that most tests use: a class of its own, two proxies, one controller."""
     name = _make_namespace("headgate")
-    release = Installation("headgate", name, CLASS, {"injector": {"enabled": True}})
+    release = Installation("headgate", name, CLASS)
     try:
         yield release.install()
     finally:

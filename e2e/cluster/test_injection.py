@@ -14,12 +14,16 @@ POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault
 
 @pytest.fixture(scope="module", autouse=True)
 def injector(headgate):
-    """The webhook serves as soon as the leader has written its roots into it."""
+    """Switched on for this file: the webhook serves as soon as the leader has written its roots into it."""
+    headgate.upgrade({"injector": {"enabled": True}})
+
     def filled_in():
         found = get("mutatingwebhookconfigurations", "-l", "app.kubernetes.io/instance=headgate")
         return found and all(w["clientConfig"].get("caBundle") for w in found[0]["webhooks"])
     wait_until("the roots of the webhook", filled_in)
-    return headgate
+    yield headgate
+    headgate.upgrade({"injector": {"enabled": False}})
+    assert not get("mutatingwebhookconfigurations", "-l", "app.kubernetes.io/instance=headgate")
 
 
 def pod_spec(*arguments, **more):
