@@ -26,11 +26,15 @@ std::string address_of(const grpc::CallbackServerContext& call) {
 Credentials credentials_of(const grpc::CallbackServerContext& call) {
   Credentials shown{.address = address_of(call)};
   if (const auto authentication = call.auth_context()) {
-    for (const char* name : {"x509_pem_cert_chain", "x509_pem_cert"}) {
+    const auto property = [&authentication](const char* name) -> std::string_view {
       const auto values = authentication->FindPropertyValues(name);
-      if (values.empty() || !shown.certificate_chain_pem.empty()) continue;
-      shown.certificate_chain_pem.assign(values[0].data(), values[0].size());
-    }
+      return values.empty() ? std::string_view() : std::string_view(values[0].data(), values[0].size());
+    };
+    // With OpenSSL, what a server is told of its client's chain is without the client's own certificate.
+    const std::string_view leaf = property("x509_pem_cert");
+    const std::string_view chain = property("x509_pem_cert_chain");
+    if (!chain.starts_with(leaf)) shown.certificate_chain_pem = leaf;
+    shown.certificate_chain_pem += chain;
   }
   constexpr std::string_view kBearer = "Bearer ";
   const auto range = call.client_metadata().equal_range("authorization");
@@ -135,20 +139,19 @@ class GrpcServer final : public Server {
   }
 
   bool listen(std::string& problem) {
-    std::shared_ptr<grpc::ServerCredentials> credentials;
     if (options_.plaintext) {
-      credentials = grpc::InsecureServerCredentials();
+      credentials_ = grpc::InsecureServerCredentials();
     } else {
       certificate_ = std::make_shared<CertificateSource>();
       if (!certificate_->set(options_.certificate)) {
         problem = "the certificate and the key cannot be used together";
         return false;
       }
-      credentials = std::make_shared<RotatingCredentials>(certificate_);
+      credentials_ = std::make_shared<RotatingCredentials>(certificate_);
     }
     grpc::ServerBuilder builder;
     int port = 0;
-    builder.AddListeningPort(options_.address, credentials, &port);
+    builder.AddListeningPort(options_.address, credentials_, &port);
     builder.RegisterService(&streams_);
     builder.RegisterService(&relays_);
     for (grpc::Service* service : options_.services) builder.RegisterService(service);
@@ -205,6 +208,8 @@ class GrpcServer final : public Server {
  private:
   ServerOptions options_;
   std::shared_ptr<CertificateSource> certificate_;
+  // Each handshake asks them for the certificate, and gRPC keeps no share in them: they outlive server_.
+  std::shared_ptr<grpc::ServerCredentials> credentials_;
   Hub hub_;
   StreamService streams_;
   RelayService relays_;
