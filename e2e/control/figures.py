@@ -9,7 +9,6 @@ import http.client
 import json
 import os
 import pathlib
-import re
 import ssl
 import sys
 import tempfile
@@ -17,9 +16,8 @@ import threading
 import time
 
 from api_server import ADDRESS, ApiServer
-from conftest import BACKENDS
 from headgate import children, memory_kib, wait_for
-from parts import CLASS, HTTP_PORT, Backend, Controller, Load, dataplane, endpoints, ingress, service, wait_answer
+from parts import BACKENDS, CLASS, HTTP_PORT, Backend, Controller, Load, dataplane, endpoints, ingress, service, wait_answer
 
 CHANGES = 100      # of each kind that is timed
 EDITS = 1000       # under load
@@ -38,14 +36,22 @@ class Api:
         self.trust = ssl.create_default_context(cafile=server.directory / "ca.crt")
 
     def call(self, method, path, body=None):
-        if not hasattr(self._local, "connection"):
-            self._local.connection = http.client.HTTPSConnection(ADDRESS, 6443, timeout=60, context=self.trust)
-        connection = self._local.connection
-        connection.request(method, path, json.dumps(body) if body else None,
-                           {"Authorization": "Bearer admin-token", "Content-Type": "application/json"})
-        answer = connection.getresponse()
-        text = answer.read()
-        if answer.status >= 300:
+        headers = {"Authorization": "Bearer admin-token", "Content-Type": "application/json"}
+        for attempt in range(5):
+            if getattr(self._local, "owner", None) is not self:
+                self._local.owner = self
+                self._local.connection = http.client.HTTPSConnection(ADDRESS, 6443, timeout=60, context=self.trust)
+            connection = self._local.connection
+            try:
+                connection.request(method, path, json.dumps(body) if body else None, headers)
+                answer = connection.getresponse()
+                text = answer.read()
+                break
+            except (OSError, http.client.HTTPException):  # the server ends connections now and then
+                self._local.owner = None
+                if attempt == 4:
+                    raise
+        if answer.status >= 300 and not (attempt and answer.status == 409):
             raise RuntimeError(f"{method} {path}: {answer.status} {text[:300]}")
         return json.loads(text)
 
