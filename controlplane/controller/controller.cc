@@ -17,7 +17,6 @@ namespace {
 
 constexpr const char* kClusterSet = "kubernetes";
 constexpr const char* kFileSet = "file";
-constexpr const char* kStreamAnnotation = "headgate.dev/stream-address";
 constexpr Duration kFileInterval = std::chrono::milliseconds(500);
 
 // "NAMESPACE/NAME", checked by the options.
@@ -86,11 +85,13 @@ bool Controller::start_kubernetes(std::string& problem) {
       (options_.pod_name.empty() ? "headgate-controller" : options_.pod_name) + "_" + std::to_string(system_clock().wall().time_since_epoch().count());
 
   kube::LeaseOptions lease{.name_space = options_.pod_namespace, .name = options_.lease, .identity = identity};
+  std::string address;
   if (!options_.pod_address.empty()) {
     const bool v6 = options_.pod_address.find(':') != std::string::npos;
-    lease.annotations[kStreamAnnotation] =
-        (v6 ? "[" + options_.pod_address + "]" : options_.pod_address) + ":" + port_of(options_.stream_address);
+    address = (v6 ? "[" + options_.pod_address + "]" : options_.pod_address) + ":" + port_of(options_.stream_address);
+    lease.annotations[kStreamAnnotation] = address;
   }
+  leadership_.emplace(identity, std::move(address));
   lease_ = std::make_unique<kube::Lease>(*transport_, std::move(lease), [this](bool) { wakeup_.wake(); });
   events_ = std::make_unique<kube::EventRecorder>(
       *transport_, kube::EventOptions{.controller = options_.translation.controller, .instance = identity});
@@ -257,17 +258,14 @@ void Controller::tell_rejects() {
 
 void Controller::follow_leader() {
   if (lease_ == nullptr) return;
-  std::string leader;
-  if (!lease_->leads()) {
-    const auto annotations = lease_->leader().annotations;
-    if (const auto address = annotations.find(kStreamAnnotation); address != annotations.end()) leader = address->second;
-  }
-  const std::string now = lease_->leads() ? "ourselves" : leader;
-  if (now == followed_) return;
-  followed_ = now;
-  HG_LOG(kInfo, kControl, "leadership", {"leader", now.empty() ? "unknown" : now});
-  server_->follow(leader, trust_ == nullptr ? "" : trust_->authority().roots_pem(), trust_ == nullptr ? "" : trust_->server_name());
-  writer_->on_leadership();
+  const Leadership::Change change = leadership_->look(lease_->leads(), lease_->leader());
+  if (change.leads) writer_->on_leadership();
+  // A relay outlives several roots: what it begins with must be what the leader's certificate leads to.
+  const std::string roots = trust_ == nullptr ? "" : trust_->authority().roots_pem();
+  const bool other_roots = std::exchange(relay_roots_, roots) != roots && !leadership_->target().empty();
+  if (!change.target && !other_roots) return;
+  HG_LOG(kInfo, kControl, "relay", {"leader", leadership_->target().empty() ? "none to follow" : leadership_->target()});
+  server_->follow(leadership_->target(), roots, trust_ == nullptr ? "" : trust_->server_name());
 }
 
 admin::Admin::State Controller::state() const {

@@ -180,32 +180,37 @@ class GrpcServer final : public Server {
     if (certificate_ == nullptr || !certificate_->set(certificate)) return false;
     const std::lock_guard lock(relay_mutex_);
     options_.certificate = certificate;
+    restart_relay();  // it shows the certificate, too
     return true;
   }
   [[nodiscard]] std::vector<FactsPtr> facts() const override { return hub_.facts(); }
   [[nodiscard]] uint64_t digest(std::string_view set) const override { return hub_.digest(set); }
   void follow(std::string_view address, std::string_view roots_pem, std::string_view server_name) override {
     const std::lock_guard lock(relay_mutex_);
-    if (relay_ != nullptr) {
-      hub_.set_relay({});
-      relay_->stop();
-      relay_ = nullptr;
-    }
-    if (address.empty()) return;
-    RelayTarget target{.address = std::string(address), .server_name = std::string(server_name)};
-    if (!options_.plaintext) {
-      target.tls = true;
-      target.roots_pem = roots_pem;
-      target.certificate = options_.certificate;
-    }
-    relay_ = std::make_shared<RelayClient>(std::move(target), [this] { return hub_.own_facts(); });
-    hub_.set_relay([relay = relay_](const FactsPtr& facts) { relay->tell(facts); });
-    relay_->start();
+    relay_target_ = {.address = std::string(address),
+                     .server_name = std::string(server_name),
+                     .tls = !options_.plaintext,
+                     .roots_pem = std::string(roots_pem)};
+    restart_relay();
   }
   [[nodiscard]] uint16_t port() const override { return port_; }
   [[nodiscard]] size_t streams() const override { return hub_.streams(); }
 
  private:
+  // With `relay_mutex_` held.
+  void restart_relay() {
+    if (relay_ != nullptr) {
+      hub_.set_relay({});
+      relay_->stop();
+      relay_ = nullptr;
+    }
+    if (relay_target_.address.empty()) return;
+    if (relay_target_.tls) relay_target_.certificate = options_.certificate;
+    relay_ = std::make_shared<RelayClient>(relay_target_, [this] { return hub_.own_facts(); });
+    hub_.set_relay([relay = relay_](const FactsPtr& facts) { relay->tell(facts); });
+    relay_->start();
+  }
+
   ServerOptions options_;
   std::shared_ptr<CertificateSource> certificate_;
   // Each handshake asks them for the certificate, and gRPC keeps no share in them: they outlive server_.
@@ -216,6 +221,7 @@ class GrpcServer final : public Server {
   std::unique_ptr<grpc::Server> server_;
   uint16_t port_ = 0;
   std::mutex relay_mutex_;
+  RelayTarget relay_target_;  // no address: none
   std::shared_ptr<RelayClient> relay_;
 };
 

@@ -87,15 +87,22 @@ upstream::RetryPolicy retry_policy_of(const v1::RetryPolicy& message) {
 }
 
 std::shared_ptr<const UpstreamSettings> Build::upstream_settings(const v1::Upstream& message) {
+  const bool sticky = sticky_.contains(message.name());
+  auto& remembered = parts_.upstream_settings[message.name()];
+  // Secrets are messages of their own.
+  const bool alone = message.tls().ca().empty() && message.tls().certificate().empty();
+  const Stamp stamp{alone ? revision(message) : 0, sticky ? 2U : 1U, parts_.era};
+  if (remembered.is_of(stamp)) return remembered.built;
   std::string fingerprint = print_of(message);
   for (const std::string* name : {&message.tls().ca(), &message.tls().certificate()}) {
     if (const v1::TlsSecret* material = secret(*name)) fingerprint += print_of(*material);
   }
   if (message.zones().prefer_local()) fingerprint += "|" + set_.settings().zone();
-  const bool sticky = sticky_.contains(message.name());
   if (sticky) fingerprint += "|sticky";
-  auto& remembered = parts_.upstream_settings[message.name()];
-  if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;
+  if (remembered.built != nullptr && remembered.fingerprint == fingerprint) {
+    remembered.stamp = stamp;
+    return remembered.built;
+  }
 
   auto settings = std::make_shared<UpstreamSettings>();
   settings->name = message.name();
@@ -144,7 +151,7 @@ std::shared_ptr<const UpstreamSettings> Build::upstream_settings(const v1::Upstr
     settings->sticky_name = message.sticky_name().empty() ? message.name() : message.sticky_name();
     settings->sticky_tag = upstream::StickyIndex::tag_of(settings->sticky_name);
   }
-  remembered = {std::move(fingerprint), settings};
+  remembered = {std::move(fingerprint), settings, stamp};
   return settings;
 }
 
@@ -194,6 +201,7 @@ uint32_t Build::slot_of(const std::string& upstream) {
     parts_.free_slots.pop_back();
   }
   parts_.slots.emplace(upstream, slot);
+  parts_.new_slots.push_back(upstream);
   return slot;
 }
 
