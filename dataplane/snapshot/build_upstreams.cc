@@ -107,6 +107,9 @@ std::shared_ptr<const UpstreamSettings> Build::upstream_settings(const v1::Upstr
   auto settings = std::make_shared<UpstreamSettings>();
   settings->name = message.name();
   settings->protocol = protocol_of(message.protocol());
+  const bool names_clients = message.proxy_protocol() != v1::PROXY_PROTOCOL_VERSION_UNSPECIFIED;
+  // A connection that begins with a client's address is for that client alone: HTTP/2 is not offered.
+  if (names_clients && settings->protocol == upstream::Protocol::kAuto) settings->protocol = upstream::Protocol::kHttp1;
   settings->balance.policy = policy_of(message.balance().policy());
   settings->balance.hash_key = message.balance().hash_key();
   settings->balance.subset = message.balance().subset();
@@ -228,11 +231,6 @@ void Build::build_upstreams() {
     const upstream::Protocol protocol = protocol_of(message.protocol());
     if (protocol == upstream::Protocol::kFastCgi) {
       error(check::Kind::kUpstream, message.name(), "protocol", "targets of this protocol are not built in yet");
-    }
-    const bool http = protocol == upstream::Protocol::kHttp1 || protocol == upstream::Protocol::kAuto ||
-                      upstream::is_http2(protocol);
-    if (http && message.proxy_protocol() != v1::PROXY_PROTOCOL_VERSION_UNSPECIFIED) {
-      error(check::Kind::kUpstream, message.name(), "proxy_protocol", "not built in yet towards HTTP targets");
     }
     if (message.has_health_check() && message.health_check().kind() == v1::ActiveHealthCheck::HTTP &&
         (protocol == upstream::Protocol::kHttp2 || protocol == upstream::Protocol::kGrpc)) {

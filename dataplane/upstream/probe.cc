@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "dataplane/upstream/proxy_header.h"
+
 namespace headgate::upstream {
 
 Probe::Probe(event::Loop& loop, const Upstream& upstream, const Endpoint& endpoint, ProbeExtensions* extensions,
@@ -35,6 +37,10 @@ void Probe::start() {
 
 void Probe::on_connected(std::unique_ptr<net::ByteStream> stream) {
   if (state_ == State::kDone) return;
+  if (state_ == State::kConnecting && !send_proxy_header(*stream, own_proxy_header(upstream_.settings()))) {
+    done(false, "connection lost while asking");
+    return;
+  }
   if (state_ == State::kConnecting && upstream_.settings().tls != nullptr) {
     state_ = State::kSecuring;
     if (extensions_ != nullptr) pending_ = extensions_->secure(std::move(stream), upstream_, endpoint_, *this);

@@ -191,6 +191,8 @@ PROBES = {
     "mx": query("lan.example", 15),
     "https": query("svc.lan.example", 65),
     "case": query("sHoP.LaN.eXample"),
+    "class-hs": query(klass=4),
+    "class-none": query(klass=254),
 }
 
 
@@ -213,6 +215,14 @@ def test_classes_that_crash_others(server):
     for kind in (251, 252):
         assert Answer(ask(server.port, query("lan.example", kind))).rcode in (4, 5)
     assert len(Answer(ask(server.port, query(kind=255))).sections[0]) <= 2  # one RRset (RFC 8482)
+
+
+def test_what_is_not_for_everybody(server):
+    """Zone transfers, changes, and what the server is: refused or not implemented, over UDP and TCP."""
+    for message in (query("lan.example", 252), query("lan.example", 251), query("lan.example", 6, flags=4 << 11),
+                    query("lan.example", 6, flags=5 << 11), query("version.bind", 16, klass=3), query("id.server", 16, klass=3)):
+        for answer in (Answer(ask(server.port, message)), Answer(ask_tcp(server.port, message)[0])):
+            assert answer.rcode in (4, 5) and not answer.sections[0]
 
 
 def test_never_answers_a_response_or_garbage(server):
@@ -257,6 +267,51 @@ def test_tcp_pipelining_in_order_and_byte_by_byte(server):
         client.shutdown(socket.SHUT_WR)
         whole = client.makefile("rb").read()
         assert Answer(whole[2:]).rcode == 0
+
+
+def test_addresses_of_both_families(start):
+    """A client hears only from the address it asked: these sockets are connected."""
+    port, v6 = free_port(), free_port()
+    start({"listen": [{"name": "all", "uri": f"udp://:{port}"}, {"name": "tcp", "uri": f"tcp://:{port}"}, {"name": "six", "uri": f"udp://[::1]:{v6}"}],
+           "dns": {"a.test": {"A": "192.0.2.1"}}, "dns_allow_wildcard": True,
+           "dispatch": [{"listener": one, "handler": "dns"} for one in ("all", "tcp", "six")]})
+    for family, address, where in ((socket.AF_INET, "127.0.0.1", port), (socket.AF_INET, "127.0.0.77", port), (socket.AF_INET6, "::1", port),
+                                   (socket.AF_INET6, "::1", v6)):
+        with socket.socket(family, socket.SOCK_DGRAM) as client:
+            client.settimeout(3)
+            client.connect((address, where))
+            for identity in range(3):
+                client.send(query("a.test", identity=identity))
+                answer = Answer(client.recv(4096))
+                assert (answer.id, answer.sections[0][0][4]) == (identity, b"\xc0\0\2\1")
+    for address in ("127.0.0.1", "127.0.0.77", "::1"):
+        with socket.create_connection((address, port), timeout=5) as client:
+            message = query("a.test")
+            client.sendall(struct.pack(">H", len(message)) + message)
+            stream = client.makefile("rb")
+            assert Answer(stream.read(struct.unpack(">H", stream.read(2))[0])).sections[0]
+
+
+def test_connections_of_one_client_are_limited(start):
+    port = free_port()
+    server = start({"listen": [{"name": "t", "uri": f"tcp://127.0.0.1:{port}"}], "dns": {"a.test": {"A": "192.0.2.1"}},
+                    "dispatch": [{"listener": "t", "handler": "dns"}]})
+    message = struct.pack(">H", len(query("a.test"))) + query("a.test")
+
+    def answered(client):
+        with contextlib.suppress(ConnectionError):
+            client.sendall(message)
+            return client.recv(4096) != b""
+        return False
+
+    with contextlib.ExitStack() as held:
+        clients = [held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5)) for _ in range(200)]
+        assert all(answered(client) for client in clients)
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as one_more:
+            assert not answered(one_more)
+        with socket.create_connection(("127.0.0.1", port), 5, ("127.0.0.2", 0)) as somebody_else:
+            assert answered(somebody_else)
+        assert server.metrics()['headgate_downstream_connections_refused_total{reason="per_ip"}'] == 1
 
 
 def test_idle_connections_are_closed(server):

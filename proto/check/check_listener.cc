@@ -146,6 +146,9 @@ void check_forward_rule(const Listener& listener, int index, Problems& problems)
   if (rule.upstream().empty() == rule.upstreams().empty()) {
     problems.error("upstream", "missing", "expected either one upstream or several by weight");
   }
+  for (int i = 0; i < rule.upstreams_size(); ++i) {
+    if (rule.upstreams(i).weight() > 1000000) problems.error(at("upstreams", i) + ".weight", "range", "expected 0 to 1000000");
+  }
   if (!has_sni(listener.protocol()) && !(rule.sni().empty() && rule.alpn().empty())) {
     problems.error(rule.sni().empty() ? "alpn" : "sni", "unused",
                    "only a listener that sees TLS (ssl) can tell connections apart by name");

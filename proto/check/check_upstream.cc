@@ -100,6 +100,11 @@ void check_upstream(const Upstream& upstream, Problems& problems) {
   if (upstream.proxy_protocol() != PROXY_PROTOCOL_VERSION_UNSPECIFIED && upstream.protocol() == UPSTREAM_DATAGRAM) {
     problems.error("proxy_protocol", "unused", "a PROXY header stands before a stream, not before datagrams");
   }
+  const bool shares = upstream.protocol() == UPSTREAM_HTTP2 || upstream.protocol() == UPSTREAM_GRPC;
+  if (upstream.proxy_protocol() != PROXY_PROTOCOL_VERSION_UNSPECIFIED && shares) {
+    problems.error("proxy_protocol", "unused",
+                   "a connection of HTTP/2 serves many clients, a PROXY header names one; expected http or https targets");
+  }
   if (upstream.has_health_check()) check_health(upstream.health_check(), problems);
   if (upstream.has_passive_health()) {
     const Field field(problems, "passive_health");
