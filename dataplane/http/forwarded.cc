@@ -12,6 +12,8 @@ namespace headgate::http {
 
 namespace {
 
+constexpr uint64_t bit(FieldId id) { return uint64_t{1} << static_cast<int>(id); }
+
 // The last hops of a list that may come in several fields; more of them than this is nobody's network.
 class LastElements {
  public:
@@ -223,7 +225,7 @@ void write_forwarded(const Exchange& exchange, const ForwardedPolicy& policy, He
 
   const bool drop_x = x_mode == ForwardedMode::kReplace || x_mode == ForwardedMode::kRemove;
   const bool drop_aliases = !trusted && x_mode != ForwardedMode::kKeep;
-  outgoing.remove_if([&](const Field& field) {
+  const auto is_replaced = [&](const Field& field) {
     switch (field.id) {
       case FieldId::kXForwardedFor:
       case FieldId::kXForwardedProto:
@@ -234,7 +236,12 @@ void write_forwarded(const Exchange& exchange, const ForwardedPolicy& policy, He
       case FieldId::kOther: return drop_aliases && is_forwarded_alias(field.name);
       default: return false;
     }
-  });
+  };
+  // Usually there is nothing to remove, and a bit test says so.
+  constexpr uint64_t kRead = bit(FieldId::kXForwardedFor) | bit(FieldId::kXForwardedProto) |
+                             bit(FieldId::kXForwardedHost) | bit(FieldId::kXForwardedPort) | bit(FieldId::kXRealIp) |
+                             bit(FieldId::kForwarded);
+  if (outgoing.has_any(kRead) || (drop_aliases && outgoing.has(FieldId::kOther))) outgoing.remove_if(is_replaced);
 
   if (x_mode == ForwardedMode::kAppend || x_mode == ForwardedMode::kReplace) {
     write_x_forwarded(exchange, x_mode, existing, outgoing);

@@ -232,11 +232,6 @@ void Build::build_upstreams() {
     if (protocol == upstream::Protocol::kFastCgi) {
       error(check::Kind::kUpstream, message.name(), "protocol", "targets of this protocol are not built in yet");
     }
-    if (message.has_health_check() && message.health_check().kind() == v1::ActiveHealthCheck::HTTP &&
-        (protocol == upstream::Protocol::kHttp2 || protocol == upstream::Protocol::kGrpc)) {
-      error(check::Kind::kUpstream, message.name(), "health_check.kind",
-            "http checks of HTTP/2 targets are not built in yet; expected grpc or tcp");
-    }
     const uint32_t slot = slot_of(message.name());
     auto settings = upstream_settings(message);
     std::string fingerprint = std::to_string(slot) + "|" + shards_.at(message.name()).print;
