@@ -223,7 +223,8 @@ def test_without_a_controller_opted_in_pods_wait_and_others_do_not(injector, nam
     """failurePolicy Fail: a Deployment's Pods are made as soon as a controller is back."""
     kubectl("scale", f"deployment/{injector.controller}", "-n", injector.namespace, "--replicas=0")
     try:
-        wait_until("no controller", lambda: not injector.pods(injector.controller))
+        selector = f"app.kubernetes.io/instance={injector.release},app.kubernetes.io/component=controller"
+        wait_until("no controller, be it one that is ending", lambda: not get("pods", "-n", injector.namespace, "-l", selector))
         said = refused(namespace, pod("waits", {"preset": "http:8080->3000"}))
         assert "injector.headgate.dev" in said
         plain = pod("plain", {}, inject="disabled")

@@ -23,6 +23,8 @@ def tidy():
     """What a reader would type to be rid of it; install.yaml and the chart put the same objects into the same namespace."""
     yield
     run("helm", "uninstall", "headgate", "-n", "headgate", "--ignore-not-found", "--wait")
+    # A namespace with Pods that may take 300 s to end is looked at again only after half of that: Pods first.
+    kubectl("delete", "deployments", "--all", "-n", "headgate", "--cascade=foreground")
     kubectl("delete", "-f", ROOT / "manifests" / "install.yaml", "--ignore-not-found")
     kubectl("delete", "--ignore-not-found", "--wait=false", "-n", "default",
             *(part for name in ("application", "ingress", "sidecar") for part in ("-f", ROOT / "manifests" / "examples" / f"{name}.yaml")))
