@@ -23,15 +23,20 @@ std::string address_of(const grpc::CallbackServerContext& call) {
   return colon == std::string::npos ? peer : peer.substr(colon + 1);
 }
 
+// Leaf first. With OpenSSL the chain of a client is what it sent besides its leaf, with BoringSSL the leaf begins it.
+std::string client_chain(const grpc::AuthContext& authentication) {
+  const auto property = [&](const char* name) {
+    const auto values = authentication.FindPropertyValues(name);
+    return values.empty() ? std::string() : std::string(values[0].data(), values[0].size());
+  };
+  std::string leaf = property("x509_pem_cert");
+  std::string chain = property("x509_pem_cert_chain");
+  return chain.starts_with(leaf) ? chain : leaf + chain;
+}
+
 Credentials credentials_of(const grpc::CallbackServerContext& call) {
   Credentials shown{.address = address_of(call)};
-  if (const auto authentication = call.auth_context()) {
-    for (const char* name : {"x509_pem_cert_chain", "x509_pem_cert"}) {
-      const auto values = authentication->FindPropertyValues(name);
-      if (values.empty() || !shown.certificate_chain_pem.empty()) continue;
-      shown.certificate_chain_pem.assign(values[0].data(), values[0].size());
-    }
-  }
+  if (const auto authentication = call.auth_context()) shown.certificate_chain_pem = client_chain(*authentication);
   constexpr std::string_view kBearer = "Bearer ";
   const auto range = call.client_metadata().equal_range("authorization");
   for (auto field = range.first; field != range.second; ++field) {
@@ -135,20 +140,19 @@ class GrpcServer final : public Server {
   }
 
   bool listen(std::string& problem) {
-    std::shared_ptr<grpc::ServerCredentials> credentials;
     if (options_.plaintext) {
-      credentials = grpc::InsecureServerCredentials();
+      credentials_ = grpc::InsecureServerCredentials();
     } else {
       certificate_ = std::make_shared<CertificateSource>();
       if (!certificate_->set(options_.certificate)) {
         problem = "the certificate and the key cannot be used together";
         return false;
       }
-      credentials = std::make_shared<RotatingCredentials>(certificate_);
+      credentials_ = std::make_shared<RotatingCredentials>(certificate_);
     }
     grpc::ServerBuilder builder;
     int port = 0;
-    builder.AddListeningPort(options_.address, credentials, &port);
+    builder.AddListeningPort(options_.address, credentials_, &port);
     builder.RegisterService(&streams_);
     builder.RegisterService(&relays_);
     for (grpc::Service* service : options_.services) builder.RegisterService(service);
@@ -210,6 +214,7 @@ class GrpcServer final : public Server {
 
   ServerOptions options_;
   std::shared_ptr<CertificateSource> certificate_;
+  std::shared_ptr<grpc::ServerCredentials> credentials_;  // each handshake asks them; the builder lets them go
   Hub hub_;
   StreamService streams_;
   RelayService relays_;
