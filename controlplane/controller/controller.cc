@@ -236,15 +236,21 @@ void Controller::translate_world() {
   if (changes == translated_changes_) return;
   const MonotonicTime began = system_clock().now();
   // Frozen after the count was read: a change in between is seen now and looked at once more.
-  const auto output = std::make_shared<const translate::Output>(translator_->update(cluster_->freeze()));
+  const translate::Output& output = translator_->update(cluster_->freeze());
+  const bool first = translated_changes_ == UINT64_MAX;
   translated_changes_ = changes;
-  server_->publish(kClusterSet, output);
-  writer_->set_admitted(output->admitted);
-  writer_->set_notes(output->notes);
+  const translate::Output::Changes seen = std::exchange(seen_, output.changes);
+  if (first || seen.resources != output.changes.resources) {
+    auto published = std::make_shared<translate::Output>();
+    published->resources = output.resources;
+    server_->publish(kClusterSet, std::move(published));
+  }
+  if (first || seen.admitted != output.changes.admitted) writer_->set_admitted(output.admitted);
+  if (first || seen.notes != output.changes.notes) writer_->set_notes(output.notes);
   ++counts_.translations;
   counts_.translate_nanoseconds += static_cast<uint64_t>((system_clock().now() - began).count());
-  counts_.resources = output->resources.size();
-  counts_.notes = output->notes.size();
+  counts_.resources = output.resources.size();
+  counts_.notes = output.notes.size();
 }
 
 void Controller::tell_rejects() {
@@ -295,6 +301,9 @@ admin::Admin::State Controller::state() const {
                              static_cast<double>(events.written)});
     state.samples.push_back({"headgate_controller_events_dropped_total", "Events that were not: too many at once.", true, {},
                              static_cast<double>(events.dropped + events.limited)});
+  }
+  if (trust_ != nullptr) {
+    for (auto& sample : trust_->samples()) state.samples.push_back(std::move(sample));
   }
   if (injection_ != nullptr) {
     for (const auto& [key, count] : injection_->counts()) {

@@ -82,6 +82,7 @@ class Controller {
 
   // Of the loop.
   uint64_t translated_changes_ = UINT64_MAX;
+  translate::Output::Changes seen_;  // of the latest translation
   std::string relay_roots_;  // that the relay was begun with
   MonotonicTime trust_checked_{};
   bool led_ = false;

@@ -23,19 +23,20 @@ std::string address_of(const grpc::CallbackServerContext& call) {
   return colon == std::string::npos ? peer : peer.substr(colon + 1);
 }
 
+// Leaf first. With OpenSSL the chain of a client is what it sent besides its leaf, with BoringSSL the leaf begins it.
+std::string client_chain(const grpc::AuthContext& authentication) {
+  const auto property = [&](const char* name) {
+    const auto values = authentication.FindPropertyValues(name);
+    return values.empty() ? std::string() : std::string(values[0].data(), values[0].size());
+  };
+  std::string leaf = property("x509_pem_cert");
+  std::string chain = property("x509_pem_cert_chain");
+  return chain.starts_with(leaf) ? chain : leaf + chain;
+}
+
 Credentials credentials_of(const grpc::CallbackServerContext& call) {
   Credentials shown{.address = address_of(call)};
-  if (const auto authentication = call.auth_context()) {
-    const auto property = [&authentication](const char* name) -> std::string_view {
-      const auto values = authentication->FindPropertyValues(name);
-      return values.empty() ? std::string_view() : std::string_view(values[0].data(), values[0].size());
-    };
-    // With OpenSSL, what a server is told of its client's chain is without the client's own certificate.
-    const std::string_view leaf = property("x509_pem_cert");
-    const std::string_view chain = property("x509_pem_cert_chain");
-    if (!chain.starts_with(leaf)) shown.certificate_chain_pem = leaf;
-    shown.certificate_chain_pem += chain;
-  }
+  if (const auto authentication = call.auth_context()) shown.certificate_chain_pem = client_chain(*authentication);
   constexpr std::string_view kBearer = "Bearer ";
   const auto range = call.client_metadata().equal_range("authorization");
   for (auto field = range.first; field != range.second; ++field) {

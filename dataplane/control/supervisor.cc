@@ -9,6 +9,7 @@
 #include "dataplane/control/last_good.h"
 #include "dataplane/control/parent.h"
 #include "dataplane/control/startup_pages.h"
+#include "dataplane/explain/explain.h"
 #include "proto/check/normalize.h"
 #include "proto/json/print.h"
 
@@ -561,6 +562,15 @@ std::vector<MetricSample> Supervisor::samples() {
 // What a controller sends has no form in the users' language: the messages are shown, without secrets.
 std::string Supervisor::config_text() {
   return remote_ == nullptr ? json::print_config(current_file_) : json::print_resources(remote_->store().trial());
+}
+
+// The messages must be those of the Snapshot: not while the next one is on its way to the workers.
+AdminAnswer Supervisor::explain(const explain::Question& question) {
+  const bool settled = publisher_.current() != nullptr && !publisher_.busy() &&
+                       (remote_ == nullptr || !remote_->store().on_trial());
+  if (!settled) return {.status = 503, .body = "the configuration is changing at this moment; ask again\n"};
+  const config::v1::ResourceSet& set = remote_ == nullptr ? current_file_.resources : remote_->store().trial();
+  return {.body = explain::explain(*publisher_.current(), set, question, loop_.now()).text};
 }
 
 AdminStats Supervisor::stats() {

@@ -54,6 +54,7 @@ class Supervisor final : private AdminBackend,
   std::vector<MetricSample> samples() override;
   std::string config_text() override;
   AdminStats stats() override;
+  AdminAnswer explain(const explain::Question& question) override;
   void reload(ActionDone done) override;
   void drain(ActionDone done) override;
   void reopen(ActionDone done) override;
