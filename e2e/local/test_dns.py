@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from headgate import free_port, run_headgate, wait_for
+from headgate import free_port, memory_kib, run_headgate, wait_for
 
 ZONE = """$ORIGIN lan.example.
 $TTL 300
@@ -341,6 +341,27 @@ def test_rate_limit_slips_to_tcp(start):
                 else:
                     full += 1
     assert 100 <= full < 250 and 50 < cut < 200 and full + cut < 360
+
+
+def test_a_hundred_thousand_names_take_little_memory(start):
+    port = free_port()
+
+    def config(count):
+        return {"listen": [{"name": "u", "uri": f"udp://127.0.0.1:{port}"}], "dispatch": [{"listener": "u", "handler": "dns"}],
+                "dns": {f"host{i}.bench.test": {"A": f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}"} for i in range(count)}}
+
+    server = start(config(10))
+    assert Answer(ask(port, query("host9.bench.test"))).sections[0]
+    before = sum(map(memory_kib, server.processes()))
+    server.reload(config(100_000))
+    last = Answer(ask(port, query("host99999.bench.test"))).sections[0]
+    assert last[0][4] == bytes([10, 99999 >> 16, 99999 >> 8 & 255, 99999 & 255])
+    # The change of the file was noticed, too: it may be read once more.
+    wait_for(lambda: sum(map(memory_kib, server.processes())) - before < 20 * 1024, 20, "the memory of 100,000 names below 20 MiB")
+    status, text = server.admin("/config")  # made again from what was kept
+    assert status == 200 and '"host99999.bench.test"' in text
+    server.reload(config(5))
+    assert Answer(ask(port, query("host9.bench.test"))).rcode == 5
 
 
 def test_a_wildcard_bind_is_refused_and_says_why(tmp_path):
