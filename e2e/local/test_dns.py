@@ -1,5 +1,6 @@
 """The DNS server with real clients, and the same bytes sent to Knot for the same zone."""
 import contextlib
+import re
 import shutil
 import socket
 import struct
@@ -248,6 +249,10 @@ def test_real_clients(server):
     if shutil.which("dig"):
         assert sorted(run("dig", "@127.0.0.1", "-p", str(server.port), "+short", "www.lan.example").split()) == [
             "192.0.2.10", "192.0.2.11", "shop.lan.example."]
+    if shutil.which("drill"):
+        for over in ("-u", "-t"):
+            said = run("drill", over, "-p", str(server.port), "@127.0.0.1", "lan.example", "MX")
+            assert re.search(r"rcode: NOERROR.*flags: qr aa", said, re.S) and re.search(r"MX\s+10 mail\.lan\.example\.", said)
     if shutil.which("kdig"):
         over_tls = run("kdig", "@127.0.0.1", "-p", str(server.tls_port), "+tls", "+short", "shop.lan.example", "AAAA")
         assert over_tls.strip() == "2001:db8::10"
