@@ -200,7 +200,7 @@ bool Supervisor::start() {
 }
 
 bool Supervisor::start_admin() {
-  const std::string& text = !options_.admin.empty() ? options_.admin : current_file_.resources.settings().admin();
+  const std::string& text = !options_.admin.empty() ? options_.admin : in_force_.admin();
   SocketAddress address = default_admin_address();
   if (!text.empty()) {
     auto parsed = parse_admin_address(text);
@@ -279,12 +279,14 @@ void Supervisor::publish(json::ConfigFile file, ActionDone done) {
     if (outcome.ok) {
       for (const check::Problem& problem : outcome.problems) HG_LOG(kWarn, kConfig, line_of(problem));
       if (remote_ == nullptr) on_applied(shared->resources);  // else RemoteConfig has told
-      current_file_ = std::move(*shared);
+      in_force_.set(*shared);
       last_problem_.clear();
-      watch_.watch(current_file_.files);
+      watch_.watch(in_force_.files());
       if (remote_ == nullptr) {
-        if (auto text = loader_.text()) broker_->keep_last_good(*text);
+        broker_->keep_last_good(in_force_.text());
       }
+      *shared = {};
+      release_load_memory(in_force_.text().size());
       result.ok = true;
       result.message = "applied on " + std::to_string(workers_.size()) + " workers";
     } else {
@@ -344,7 +346,7 @@ void Supervisor::reload(ActionDone done) {
     control_counters_.add(Counter::kConfigReloadsRefused);
     last_problem_ = outcome.message;
     // What was read is watched, so that mending a certificate file is noticed, too.
-    std::vector<std::string> files = current_file_.files;
+    std::vector<std::string> files = in_force_.files();
     files.insert(files.end(), file.files.begin(), file.files.end());
     watch_.watch(files);
     done(outcome);
@@ -377,7 +379,8 @@ void Supervisor::republish() {
     republish_timer_.arm(std::chrono::milliseconds(10));
     return;
   }
-  publisher_.publish(current_file_.resources, [this](const PublishOutcome& outcome) {
+  const auto resources = in_force_.resources();
+  publisher_.publish(*resources, [this, resources](const PublishOutcome& outcome) {
     if (outcome.ok) prober_.set_upstreams(publisher_.current()->upstreams);
   });
 }
@@ -561,7 +564,7 @@ std::vector<MetricSample> Supervisor::samples() {
 
 // What a controller sends has no form in the users' language: the messages are shown, without secrets.
 std::string Supervisor::config_text() {
-  return remote_ == nullptr ? json::print_config(current_file_) : json::print_resources(remote_->store().trial());
+  return remote_ == nullptr ? in_force_.print() : json::print_resources(remote_->store().trial());
 }
 
 // The messages must be those of the Snapshot: not while the next one is on its way to the workers.

@@ -1,5 +1,6 @@
 """The DNS server with real clients, and the same bytes sent to Knot for the same zone."""
 import contextlib
+import re
 import shutil
 import socket
 import struct
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from headgate import free_port, run_headgate, wait_for
+from headgate import free_port, memory_kib, run_headgate, wait_for
 
 ZONE = """$ORIGIN lan.example.
 $TTL 300
@@ -248,6 +249,10 @@ def test_real_clients(server):
     if shutil.which("dig"):
         assert sorted(run("dig", "@127.0.0.1", "-p", str(server.port), "+short", "www.lan.example").split()) == [
             "192.0.2.10", "192.0.2.11", "shop.lan.example."]
+    if shutil.which("drill"):
+        for over in ("-u", "-t"):
+            said = run("drill", over, "-p", str(server.port), "@127.0.0.1", "lan.example", "MX")
+            assert re.search(r"rcode: NOERROR.*flags: qr aa", said, re.S) and re.search(r"MX\s+10 mail\.lan\.example\.", said)
     if shutil.which("kdig"):
         over_tls = run("kdig", "@127.0.0.1", "-p", str(server.tls_port), "+tls", "+short", "shop.lan.example", "AAAA")
         assert over_tls.strip() == "2001:db8::10"
@@ -341,6 +346,27 @@ def test_rate_limit_slips_to_tcp(start):
                 else:
                     full += 1
     assert 100 <= full < 250 and 50 < cut < 200 and full + cut < 360
+
+
+def test_a_hundred_thousand_names_take_little_memory(start):
+    port = free_port()
+
+    def config(count):
+        return {"listen": [{"name": "u", "uri": f"udp://127.0.0.1:{port}"}], "dispatch": [{"listener": "u", "handler": "dns"}],
+                "dns": {f"host{i}.bench.test": {"A": f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}"} for i in range(count)}}
+
+    server = start(config(10))
+    assert Answer(ask(port, query("host9.bench.test"))).sections[0]
+    before = sum(map(memory_kib, server.processes()))
+    server.reload(config(100_000))
+    last = Answer(ask(port, query("host99999.bench.test"))).sections[0]
+    assert last[0][4] == bytes([10, 99999 >> 16, 99999 >> 8 & 255, 99999 & 255])
+    # The change of the file was noticed, too: it may be read once more.
+    wait_for(lambda: sum(map(memory_kib, server.processes())) - before < 20 * 1024, 20, "the memory of 100,000 names below 20 MiB")
+    status, text = server.admin("/config")  # made again from what was kept
+    assert status == 200 and '"host99999.bench.test"' in text
+    server.reload(config(5))
+    assert Answer(ask(port, query("host9.bench.test"))).rcode == 5
 
 
 def test_a_wildcard_bind_is_refused_and_says_why(tmp_path):
