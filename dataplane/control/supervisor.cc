@@ -572,7 +572,8 @@ AdminAnswer Supervisor::explain(const explain::Question& question) {
   const bool settled = publisher_.current() != nullptr && !publisher_.busy() &&
                        (remote_ == nullptr || !remote_->store().on_trial());
   if (!settled) return {.status = 503, .body = "the configuration is changing at this moment; ask again\n"};
-  const config::v1::ResourceSet& set = remote_ == nullptr ? current_file_.resources : remote_->store().trial();
+  const auto of_file = remote_ == nullptr ? in_force_.resources() : nullptr;
+  const config::v1::ResourceSet& set = of_file != nullptr ? *of_file : remote_->store().trial();
   return {.body = explain::explain(*publisher_.current(), set, question, loop_.now()).text};
 }
 
