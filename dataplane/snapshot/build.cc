@@ -48,6 +48,7 @@ BuildOutcome Build::run() {
   snapshot_->file_cache_bytes = set_.settings().static_cache_bytes();
   snapshot_->open_files = set_.settings().open_files();
   for (const v1::TlsSecret& secret : set_.tls_secrets()) secrets_.emplace(secret.name(), &secret);
+  refuse_what_is_not_built();
   build_upstreams();
   for (const v1::RouteTable& table : set_.route_tables()) tables_[table.name()] = route_table(table);
   build_listeners();
