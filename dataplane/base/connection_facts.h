@@ -2,11 +2,24 @@
 // Thread: worker.   Owner: the ByteStream; `tls` points into the TLS stream and lives as long.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "dataplane/base/address.h"
 
 namespace headgate {
+
+// What came of asking for a client certificate where HTTP judges it (tls/client_rules.h).
+struct JudgedCertificate {
+  std::string rule{};              // tls::ClientRule::name
+  bool presented = false;          // all below only then
+  std::string problem{};           // why it did not verify; empty: it did
+  bool unknown_authority = false;  // the problem is only that nobody known signed it
+  std::string subject{};           // RFC 2253
+  std::string issuer{};            // RFC 2253
+  std::string common_name{};       // the last one of the subject; empty: none
+  std::string pem{};               // only where the rule keeps it
+};
 
 struct TlsFacts {
   std::string server_name;          // SNI, lower case; empty when the client sent none
@@ -18,6 +31,7 @@ struct TlsFacts {
   std::string client_subject;       // RFC 2253, only with a client certificate
   std::string client_fingerprint;   // SHA-256 of the certificate, lower-case hex
   std::string client_serial;        // upper-case hex
+  std::shared_ptr<const JudgedCertificate> judged;  // null: no rule asked for a certificate
   bool truncated = false;           // the other side's end of file came without close_notify: what it sent may be cut
 };
 

@@ -55,7 +55,7 @@ class AccessFilter::AccessFilterRun final : public http::FilterRun, private Acce
   }
 
   void on_access(Access access) override {
-    if (exchange_.head_sent()) return;  // the client has just left
+    if (exchange_.is_answered()) return;  // the client has just left
     const auto taken = take(access);
     const http::Verdict verdict = taken ? *taken : go_on();
     if (verdict == http::Verdict::kContinue) exchange_.resume(verdict);

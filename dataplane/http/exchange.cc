@@ -23,6 +23,7 @@ Exchange::~Exchange() {
 void Exchange::start(std::span<const Filter* const> filters, const Handler& handler) {
   filters_ = filters;
   handler_ = &handler;
+  original_target_ = request_.target;
   if (!filters.empty()) {
     started_filters_ = static_cast<FilterRun**>(
         arena_.allocate(sizeof(FilterRun*) * filters.size(), alignof(FilterRun*)));
@@ -33,7 +34,7 @@ void Exchange::start(std::span<const Filter* const> filters, const Handler& hand
 void Exchange::run_filters() {
   while (next_filter_ < filters_.size()) {
     FilterRun* run = filters_[next_filter_++]->start(*this, worker_);
-    if (head_sent()) return;
+    if (is_answered()) return;
     if (run == nullptr) continue;
     started_filters_[started_count_++] = run;
     const Verdict verdict = run->on_request(*this);
@@ -44,7 +45,7 @@ void Exchange::run_filters() {
 }
 
 void Exchange::resume(Verdict verdict) {
-  if (head_sent() || verdict != Verdict::kContinue) return;
+  if (is_answered() || verdict != Verdict::kContinue) return;
   FilterRun* run = started_filters_[started_count_ - 1];
   request_body_ = run->wrap_request_body(*this, request_body_);
   run_filters();
@@ -62,6 +63,13 @@ void Exchange::respond(BodySource* body) {
   if (head_sent()) {
     HG_BUG("a second response for one exchange");
     return;
+  }
+  ResponseInterceptor* next = std::exchange(interceptors_, nullptr);
+  while (next != nullptr) {
+    ResponseInterceptor* const asked = std::exchange(next, next->next_interceptor);
+    intercepted_ = true;  // before: the answer may be there at once
+    if (asked->intercept(*this, body)) return;
+    intercepted_ = false;
   }
   apply_response_filters(body);
   state_ = State::kResponding;
@@ -106,6 +114,12 @@ void Exchange::abort(const Error& why) {
   if (state_ == State::kDone) return;
   state_ = State::kResponding;
   transport_.abort(*this, why);
+}
+
+void Exchange::add_interceptor(ResponseInterceptor& interceptor) {
+  ResponseInterceptor** last = &interceptors_;
+  while (*last != nullptr) last = &(*last)->next_interceptor;
+  *last = &interceptor;
 }
 
 void Exchange::pin(Pin& snapshot) {

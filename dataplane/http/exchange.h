@@ -81,6 +81,8 @@ class Exchange final : public event::Disposable, public Pooled<Exchange> {
   // See ExchangeTransport::start_tunnel.
   BodySource& start_tunnel(BodySource& from_upstream);
   void abort(const Error& error);
+  // Asked by respond(), in the order they were added, until one takes the answer. Lives as long as the exchange.
+  void add_interceptor(ResponseInterceptor& interceptor);
 
   // -- facts --------------------------------------------------------------------------------------------------
   [[nodiscard]] Arena& arena() { return arena_; }
@@ -88,12 +90,18 @@ class Exchange final : public event::Disposable, public Pooled<Exchange> {
   [[nodiscard]] const ConnectionFacts& connection() const { return transport_.facts(); }
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool head_sent() const { return state_ != State::kRequest; }
+  // Somebody has called respond(), although an interceptor may still be making another answer of it.
+  [[nodiscard]] bool is_answered() const { return head_sent() || intercepted_; }
   [[nodiscard]] bool is_tunnel() const { return is_tunnel_; }
 
   // The client after trusted proxies were taken into account (forwarded.h); starts as the connection's.
   IpAddress client_address;
   // The connection comes from a trusted proxy (forwarded.h).
   bool from_trusted_proxy = false;
+  // The target as it came, before filters changed `request`.
+  [[nodiscard]] std::string_view original_target() const {
+    return original_target_.empty() ? request_.target : original_target_;
+  }
   // Made on first use by request_id.h, or taken from the X-Request-Id of a trusted proxy.
   std::string_view request_id;
   // For the access log: static or in the arena.
@@ -143,10 +151,13 @@ class Exchange final : public event::Disposable, public Pooled<Exchange> {
   FilterRun** started_filters_ = nullptr;  // array in the arena, as long as filters_
   uint32_t started_count_ = 0;
   uint32_t next_filter_ = 0;
+  ResponseInterceptor* interceptors_ = nullptr;
+  std::string_view original_target_;  // set by start()
   Pin* pin_ = nullptr;
   const Captures* captures_ = nullptr;
   State state_ = State::kRequest;
   bool is_tunnel_ = false;
+  bool intercepted_ = false;
   bool ended_ = false;
 };
 

@@ -36,6 +36,19 @@ class Filter {
   virtual FilterRun* start(Exchange& exchange, WorkerContext& worker) const = 0;
 };
 
+// Looks at an answer before it goes out and may put another one in its place (error pages).
+class ResponseInterceptor {
+ public:
+  // Not asked again for the answer that it makes. True: `body` (null: none) is its own now, and exchange.respond() is
+  // called once more, later.
+  virtual bool intercept(Exchange& exchange, BodySource* body) = 0;
+
+  ResponseInterceptor* next_interceptor = nullptr;  // the Exchange's own
+
+ protected:
+  ~ResponseInterceptor() = default;
+};
+
 // Changes the head that goes upstream, behind everything else (forwarded fields included): what the user sets stays.
 class HeadChange {
  public:

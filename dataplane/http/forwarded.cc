@@ -253,7 +253,7 @@ void write_forwarded(const Exchange& exchange, const ForwardedPolicy& policy, He
     outgoing.add(FieldId::kForwarded, append ? arena.concat(forwarded, ", ", ours) : ours);
   }
   if (!policy.prefix.empty()) outgoing.set("X-Forwarded-Prefix", policy.prefix);
-  if (policy.original_uri) outgoing.set("X-Original-URI", exchange.request().target);
+  if (policy.original_uri) outgoing.set("X-Original-URI", exchange.original_target());
   if (policy.nginx_set) {
     outgoing.set("X-Scheme", scheme_name(exchange.request().scheme));
     outgoing.set("X-Forwarded-Scheme", scheme_name(exchange.request().scheme));

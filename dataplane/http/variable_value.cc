@@ -11,6 +11,7 @@
 #include "dataplane/http/exchange.h"
 #include "dataplane/http/forwarded.h"
 #include "dataplane/http/request_id.h"
+#include "dataplane/http/uri.h"
 
 namespace headgate::http {
 
@@ -143,7 +144,8 @@ std::string_view variable_value(Variable variable, Exchange& exchange) {
     case Variable::kHost: return request.host;
     case Variable::kHttpHost: return request.authority;
     case Variable::kPath: return request.path;
-    case Variable::kRequestUri: return request.target;
+    case Variable::kRequestUri: return exchange.original_target();  // a rewrite does not change it
+    case Variable::kEscapedRequestUri: return encode_path(exchange.original_target(), "", arena);
     case Variable::kQuery: return request.query;
     case Variable::kIsArgs: return request.query.empty() ? "" : "?";
     case Variable::kMethod: return request.method_text;

@@ -14,7 +14,7 @@ namespace headgate::http {
 namespace {
 
 // Aliases are nginx's names and ours for the same thing.
-constexpr std::array<VariableRow, 73> kRows = {{
+constexpr std::array<VariableRow, 74> kRows = {{
     {"args", Variable::kQuery},
     {"attempts", Variable::kAttempts},
     {"body_bytes_sent", Variable::kBytesSent},
@@ -26,6 +26,7 @@ constexpr std::array<VariableRow, 73> kRows = {{
     {"content_length", Variable::kContentLength},
     {"duration", Variable::kRequestTime},
     {"error", Variable::kError},
+    {"escaped_request_uri", Variable::kEscapedRequestUri},
     {"host", Variable::kHost},
     {"hostname", Variable::kHostname},
     {"http_host", Variable::kHttpHost},

@@ -32,6 +32,7 @@ enum class Variable : uint8_t {
   kHttpHost,
   kPath,
   kRequestUri,
+  kEscapedRequestUri,
   kQuery,
   kIsArgs,
   kMethod,

@@ -64,6 +64,7 @@ BuildOutcome Build::run() {
   parts_.built_upstreams = static_cast<size_t>(set_.upstreams_size());
   begin_era();
   for (const v1::TlsSecret& secret : set_.tls_secrets()) secrets_.emplace(secret.name(), &secret);
+  refuse_what_is_not_built();
   build_upstreams();
   for (const v1::RouteTable& table : set_.route_tables()) tables_[table.name()] = route_table(table);
   build_listeners();

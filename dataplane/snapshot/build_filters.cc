@@ -1,9 +1,11 @@
 #include "dataplane/filters/bandwidth.h"
 #include "dataplane/filters/basic_auth.h"
 #include "dataplane/filters/body_limit.h"
+#include "dataplane/filters/client_certificate.h"
 #include "dataplane/filters/compress.h"
 #include "dataplane/filters/connection_limit.h"
 #include "dataplane/filters/cors.h"
+#include "dataplane/filters/error_pages.h"
 #include "dataplane/filters/external_auth.h"
 #include "dataplane/filters/grpc_web.h"
 #include "dataplane/filters/headers.h"
@@ -48,6 +50,10 @@ bool fields_of(const google::protobuf::RepeatedPtrField<v1::NameValue>& messages
   }
   return true;
 }
+
+// Before all phases: pages replace what any other filter answers, and a certificate is judged before anything is done.
+constexpr int kFirst = -2;
+constexpr int kBeforePhases = -1;
 
 constexpr size_t kRateBuckets = size_t{1} << 17;  // 8 bytes each
 
@@ -130,6 +136,10 @@ void Build::add_filters(const google::protobuf::RepeatedPtrField<v1::HttpFilter>
       into.any_access = message.satisfy().any();
       continue;
     }
+    if (message.has_client_certificate()) {
+      add_client_certificate(message.client_certificate(), into);
+      continue;
+    }
     if (check::natural_phase(message) == v1::PHASE_ACCESS) {
       if (auto check = access_check(message)) {
         into.access.push_back(std::move(check));
@@ -146,9 +156,32 @@ void Build::add_filters(const google::protobuf::RepeatedPtrField<v1::HttpFilter>
     } else if (into.head_changes != nullptr && message.has_request_headers()) {
       into.head_changes->push_back(std::dynamic_pointer_cast<const http::HeadChange>(std::move(built)));
     } else {
-      into.list.push_back({phase_of(message), std::move(built)});
+      into.list.push_back({message.has_error_pages() ? kFirst : phase_of(message), std::move(built)});
     }
   }
+}
+
+// The innermost one counts: a host's own instead of its table's, a route's instead of its host's.
+void Build::add_client_certificate(const v1::ClientCertificateAccess& message, RouteFilters& into) {
+  filters::ClientCertificateOptions options;
+  options.rule = client_rule_name(message);
+  options.required = message.required() != v1::TOGGLE_OFF;
+  if (message.has_common_name()) {
+    std::string why;
+    auto matcher = text_matcher_of(message.common_name(), &why);
+    if (!matcher) return error(check::Kind::kVirtualHost, host_name_, "client_certificate.common_name", why);
+    options.common_name = std::move(*matcher);
+  }
+  options.error_page = message.error_page();
+  options.pass_certificate = message.pass_certificate();
+  options.accept_unknown = message.accept_unknown();
+  const bool required = options.required;
+  if (into.asks_certificate) std::erase_if(into.list, [](const PhasedFilter& one) { return one.certificate; });
+  into.asks_certificate = true;
+  into.list.push_back(
+      {kBeforePhases, std::make_shared<const filters::ClientCertificate>(std::move(options)), /*certificate=*/true});
+  if (!required) return;
+  into.list.push_back({v1::PHASE_ACCESS, std::make_shared<const filters::ClientCertificate::PlainGuard>(), true});
 }
 
 // Checks of access are one filter: `satisfy` is about all of a route.
@@ -228,6 +261,17 @@ std::shared_ptr<const filters::AccessCheck> Build::external_auth(const v1::Exter
   options.always_set_cookie = message.always_set_cookie();
   options.fail_open = message.fail_open();
   return std::make_shared<const filters::ExternalAuth>(std::move(options));
+}
+
+std::shared_ptr<const http::Filter> Build::error_pages(const v1::ErrorPages& message, std::string* why) {
+  filters::ErrorPagesOptions options;
+  for (const uint32_t status : message.statuses()) options.statuses.push_back(static_cast<uint16_t>(status));
+  if (!message.upstream().empty()) options.slot = slot_of(message.upstream());
+  options.body = message.body();
+  if (!message.content_type().empty()) options.content_type = message.content_type();
+  options.upstream_errors = message.upstream_errors() != v1::TOGGLE_OFF;
+  if (!fields_of(message.request_headers(), options.request_fields, why)) return nullptr;
+  return std::make_shared<const filters::ErrorPages>(std::move(options));
 }
 
 std::optional<filters::LimitKey> Build::limit_key(const std::string& name, const std::string& text, std::string* why) {
@@ -355,6 +399,10 @@ std::shared_ptr<const http::Filter> Build::filter(const v1::HttpFilter& message)
       }
       return std::make_shared<const filters::Mirror>(std::move(options));
     }
+    case v1::HttpFilter::kErrorPages: {
+      auto built = error_pages(message.error_pages(), &why);
+      return built != nullptr ? built : refuse();
+    }
     case v1::HttpFilter::kBandwidth:
       return std::make_shared<const filters::Bandwidth>(message.bandwidth().bytes_per_second(),
                                                         message.bandwidth().after_bytes());
@@ -368,8 +416,7 @@ std::shared_ptr<const http::Filter> Build::filter(const v1::HttpFilter& message)
     case v1::HttpFilter::kIpAccess:      // access_check()
     case v1::HttpFilter::kBasicAuth:     // the same
     case v1::HttpFilter::kExternalAuth:  // the same
-    case v1::HttpFilter::kErrorPages:
-    case v1::HttpFilter::kClientCertificate:
+    case v1::HttpFilter::kClientCertificate:  // add_client_certificate()
     case v1::HttpFilter::kJwtAuth:
     case v1::HttpFilter::kApiKeyAuth:
     case v1::HttpFilter::kCache:

@@ -18,6 +18,7 @@
 #include "dataplane/handlers/forward_rule.h"
 #include "dataplane/snapshot/build.h"
 #include "dataplane/tls/certificate.h"
+#include "dataplane/tls/client_rules.h"
 #include "dataplane/tls/trust_store.h"
 #include "google/protobuf/duration.pb.h"
 
@@ -93,6 +94,8 @@ class Build {
   std::shared_ptr<const tls::Certificate> certificate(const std::string& secret);
   std::shared_ptr<const tls::TrustStore> trust_store(const std::string& secret);
   std::shared_ptr<const ListenerTls> listener_tls(const v1::Listener& listener);
+  // The certificates that the hosts of a route table ask for; null: none does.
+  std::shared_ptr<const tls::ClientRules> client_rules(const std::string& table, std::string* fingerprint);
   std::shared_ptr<const tls::ClientSettings> client_tls(const v1::UpstreamTls& message, const v1::Upstream& upstream);
   const v1::TlsSecret* secret(const std::string& name) const;
 
@@ -117,12 +120,18 @@ class Build {
                                              HeadChanges changes);
   bool backend_filters(const google::protobuf::RepeatedPtrField<v1::HttpFilter>& messages,
                        handlers::ProxyBackend& backend);
+  std::string balance_refusal(const v1::ProxyAction& action) const;  // empty: nothing is wrong
   bool choices(const v1::ProxyAction& action, handlers::ProxyOptions& options);
+
+  // build_refusals.cc
+  void refuse_what_is_not_built();
+  static std::string unbuilt_option(const v1::ProxyAction& action);  // empty: none
 
   // build_filters.cc
   struct PhasedFilter {
     int phase;
     std::shared_ptr<const http::Filter> filter;
+    bool certificate = false;  // judges client certificates
   };
   // Of one route, while they are gathered from its table, its host and itself.
   struct RouteFilters {
@@ -130,6 +139,7 @@ class Build {
     std::vector<PhasedFilter> list{};
     std::vector<std::shared_ptr<const filters::AccessCheck>> access{};
     bool any_access = false;
+    bool asks_certificate = false;
     bool compresses = false;
     bool drop_authorization = false;
   };
@@ -139,6 +149,8 @@ class Build {
   void finish_access(RouteFilters& filters);
   std::shared_ptr<const http::Filter> filter(const v1::HttpFilter& message);
   std::shared_ptr<const filters::AccessCheck> access_check(const v1::HttpFilter& message);
+  void add_client_certificate(const v1::ClientCertificateAccess& message, RouteFilters& into);
+  std::shared_ptr<const http::Filter> error_pages(const v1::ErrorPages& message, std::string* why);
   std::shared_ptr<const filters::AccessCheck> external_auth(const v1::ExternalAuth& message);
   std::optional<filters::LimitKey> limit_key(const std::string& name, const std::string& text, std::string* why);
   // The slots of the Upstreams that filters name: part of the fingerprint of what is built from them.
@@ -193,6 +205,8 @@ class Build {
 // build_routes.cc
 Result<http::TextMatcher> text_matcher_of(const v1::TextMatch& message, std::string* why);
 std::string without_final_slash(std::string path);
+// build_tls.cc: the name of the tls::ClientRule that serves it.
+std::string client_rule_name(const v1::ClientCertificateAccess& message);
 
 inline Duration to_duration(const google::protobuf::Duration& message) {
   return std::chrono::seconds(message.seconds()) + std::chrono::nanoseconds(message.nanos());

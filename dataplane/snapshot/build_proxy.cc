@@ -68,6 +68,28 @@ bool Build::backend_filters(const google::protobuf::RepeatedPtrField<v1::HttpFil
   return true;
 }
 
+// What a route may say of its own is the key. How endpoints are chosen is a state of the Upstream, which all routes share.
+std::string Build::balance_refusal(const v1::ProxyAction& action) const {
+  const v1::LoadBalancing& own = action.balance();
+  if (!action.has_balance()) return {};
+  if (own.has_slow_start()) return "balance.slow_start belongs to the upstream";
+  for (const v1::Backend& backend : action.backends()) {
+    for (const v1::Upstream& upstream : set_.upstreams()) {
+      if (upstream.name() != backend.upstream()) continue;
+      const bool other = own.policy() != v1::BALANCE_POLICY_UNSPECIFIED && own.policy() != upstream.balance().policy();
+      if (other || (own.has_subset() && own.subset() != upstream.balance().subset())) {
+        return "balance: the upstream " + upstream.name() + " chooses its endpoints by " +
+               v1::BalancePolicy_Name(upstream.balance().policy()) + " for all its routes; a route may only have its own "
+               "hash_key";
+      }
+      if (!own.hash_key().empty() && upstream.balance().policy() != v1::BALANCE_RING_HASH) {
+        return "balance.hash_key: the upstream " + upstream.name() + " does not choose by BALANCE_RING_HASH";
+      }
+    }
+  }
+  return {};
+}
+
 bool Build::choices(const v1::ProxyAction& action, handlers::ProxyOptions& options) {
   for (const v1::BackendChoice& message : action.choices()) {
     const bool cookie = message.has_cookie();
@@ -99,8 +121,7 @@ std::shared_ptr<const http::Handler> Build::proxy(const v1::ProxyAction& action,
     if (!settings.temp_dir().empty()) limits.folder = settings.temp_dir();
     options.request_buffering = limits;
   }
-  if (action.response_buffering() == v1::TOGGLE_ON) return refuse("response_buffering is not built yet");
-  if (action.auto_http() == v1::TOGGLE_ON) return refuse("auto_http is not built yet");
+  if (const std::string option = unbuilt_option(action); !option.empty()) return refuse(option);
   for (const v1::Backend& message : action.backends()) {
     handlers::ProxyBackend backend{.slot = slot_of(message.upstream()), .weight = message.weight()};
     backend.sticky = message.sticky() != v1::TOGGLE_OFF;
@@ -148,6 +169,7 @@ std::shared_ptr<const http::Handler> Build::proxy(const v1::ProxyAction& action,
     if (!parsed) return refuse(why);
     options.host = std::move(*parsed);
   }
+  if (const std::string why_not = balance_refusal(action); !why_not.empty()) return refuse(why_not);
   std::string hash_key = action.balance().hash_key();
   for (const v1::Upstream& upstream : set_.upstreams()) {
     if (!hash_key.empty()) break;

@@ -67,6 +67,67 @@ std::shared_ptr<const tls::TrustStore> Build::trust_store(const std::string& nam
   return outcome.store;
 }
 
+std::string client_rule_name(const v1::ClientCertificateAccess& message) {
+  return message.secret() + "|" + std::to_string(message.has_depth() ? message.depth() : 1);
+}
+
+std::shared_ptr<const tls::ClientRules> Build::client_rules(const std::string& table, std::string* fingerprint) {
+  std::vector<const v1::ClientCertificateAccess*> of_table;
+  const auto gather = [](const auto& filters, std::vector<const v1::ClientCertificateAccess*>& into) {
+    for (const v1::HttpFilter& filter : filters) {
+      if (filter.has_client_certificate()) into.push_back(&filter.client_certificate());
+    }
+  };
+  for (const v1::RouteTable& message : set_.route_tables()) {
+    if (message.name() == table) gather(message.filters(), of_table);
+  }
+  auto rules = std::make_shared<tls::ClientRules>();
+  std::vector<const v1::VirtualHost*> others;  // hosts without a rule
+  const auto add_hosts = [&](const v1::VirtualHost& host, std::optional<size_t> rule) {
+    const bool single_label = host.wildcard_single_label() == v1::TOGGLE_ON;
+    *fingerprint += "|" + (rule ? std::to_string(*rule) : "-") + (single_label ? "1" : "");
+    const auto add = [&](const std::string& name) {
+      rules->add_host(name, single_label, rule);
+      *fingerprint += "," + name;
+    };
+    add(host.host());
+    for (const std::string& alias : host.aliases()) add(alias);
+  };
+  std::unordered_map<std::string, size_t> known;
+  for (const v1::VirtualHost& host : set_.virtual_hosts()) {
+    if (host.table() != table) continue;
+    std::vector<const v1::ClientCertificateAccess*> asked = of_table;
+    gather(host.filters(), asked);
+    for (const v1::Route& route : host.routes()) gather(route.filters(), asked);
+    if (asked.empty()) {
+      others.push_back(&host);
+      continue;
+    }
+    tls::ClientRule rule{.name = client_rule_name(*asked.front()), .authorities = {}, .depth = {}};
+    for (const v1::ClientCertificateAccess* one : asked) {
+      rule.keeps_certificate = rule.keeps_certificate || one->pass_certificate();
+      if (client_rule_name(*one) == rule.name) continue;
+      error(check::Kind::kVirtualHost, host.name(), "client_certificate",
+            "the filters of one host ask for certificates of " + asked.front()->secret() + " and of " + one->secret() +
+                ", or to another depth: a connection is asked once");
+      return nullptr;
+    }
+    rule.depth = asked.front()->has_depth() ? asked.front()->depth() : 1;
+    const std::string key = rule.name + (rule.keeps_certificate ? "|pem" : "");
+    auto found = known.find(key);
+    if (found == known.end()) {
+      rule.authorities = trust_store(asked.front()->secret());
+      if (rule.authorities == nullptr) return nullptr;
+      *fingerprint += "|" + key + print_of(*secret(asked.front()->secret()));
+      found = known.emplace(key, rules->add_rule(std::move(rule))).first;
+    }
+    add_hosts(host, found->second);
+  }
+  if (rules->empty()) return nullptr;
+  for (const v1::VirtualHost* host : others) add_hosts(*host, std::nullopt);
+  return rules;
+}
+
 std::shared_ptr<const ListenerTls> Build::listener_tls(const v1::Listener& listener) {
   const v1::ListenerTls& message = listener.tls();
   std::string print = print_of(listener);
@@ -109,6 +170,10 @@ std::shared_ptr<const ListenerTls> Build::listener_tls(const v1::Listener& liste
   without_certificates.clear_certificates();
   built->fingerprint = fingerprint_of(without_certificates);
   if (const v1::TlsSecret* authority = secret(message.client_ca())) built->fingerprint += print_of(*authority);
+  if (!listener.route_table().empty()) {
+    settings.client_rules = client_rules(listener.route_table(), &built->fingerprint);
+    if (failed()) return nullptr;
+  }
   // Made once here so that a bad cipher list is a problem of the file, not of a worker.
   const bool same_settings = remembered.built != nullptr && remembered.built->fingerprint == built->fingerprint;
   if (!same_settings && tls::ServerContext::make(settings, built->names, problem) == nullptr) {

@@ -19,6 +19,7 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/base/hash.h"
 #include "dataplane/tls/certificate.h"
+#include "dataplane/tls/client_rules.h"
 #include "dataplane/tls/openssl_ptr.h"
 #include "dataplane/tls/server_names.h"
 #include "dataplane/tls/ticket_keys.h"
@@ -50,6 +51,7 @@ struct ServerSettings {
   ClientCertificate client_certificate = ClientCertificate::kNone;
   std::shared_ptr<const TrustStore> client_ca;  // needed unless kNone
   std::optional<uint32_t> client_depth;         // intermediate certificates allowed; default OpenSSL's (100)
+  std::shared_ptr<const ClientRules> client_rules;  // by server name, instead of the three above; null: none
   bool tickets = true;
   bool require_known_name = false;  // unrecognized_name instead of the default certificate
 };
@@ -82,6 +84,10 @@ class ServerContext {
   // What a ticket is bound to: listener, client-certificate policy and the name that was asked for (L3: a ticket of
   // one virtual host must not open another one). Stable over processes, so that replicas agree.
   [[nodiscard]] Sha256Digest session_realm(std::string_view server_name) const;
+  // Null: none is for this name.
+  [[nodiscard]] const ClientRule* client_rule(std::string_view server_name) const {
+    return settings_.client_rules == nullptr ? nullptr : settings_.client_rules->find(server_name);
+  }
 
  private:
   static constexpr uint32_t kStepsPerTurn = 16;

@@ -24,6 +24,15 @@ const ServerNames::Entry& entry_for(const ServerContext& context, std::string_vi
   return entry == nullptr ? context.names().default_entry() : *entry;
 }
 
+int judge_later(int, X509_STORE_CTX*) { return 1; }
+
+void ask_for_certificate(SSL* ssl, const ClientRule& rule) {
+  SSL_set_verify(ssl, SSL_VERIFY_PEER, judge_later);
+  SSL_set1_verify_cert_store(ssl, rule.authorities->store());
+  SSL_set_client_CA_list(ssl, SSL_dup_CA_list(rule.authorities->subjects()));
+  if (rule.depth) SSL_set_verify_depth(ssl, static_cast<int>(*rule.depth));
+}
+
 // First to see a ClientHello, before resumption is considered: the only place where a ticket can be bound to the name.
 int on_client_hello(SSL* ssl, int* alert, void*) {
   const ServerContext& context = context_of(ssl);
@@ -44,6 +53,7 @@ int on_client_hello(SSL* ssl, int* alert, void*) {
     *alert = SSL_AD_INTERNAL_ERROR;
     return SSL_CLIENT_HELLO_ERROR;
   }
+  if (const ClientRule* rule = context.client_rule(name)) ask_for_certificate(ssl, *rule);
   TlsStream::of(ssl).note_server_name(std::move(name));
   return SSL_CLIENT_HELLO_SUCCESS;
 }
@@ -128,8 +138,6 @@ int on_ticket(SSL* ssl, unsigned char* id, unsigned char* iv, EVP_CIPHER_CTX* ci
   // RFC 8446 C.4: a TLS 1.3 ticket is for one use, so each resumption brings the next.
   return key->encrypts_at(now) && SSL_version(ssl) < TLS1_3_VERSION ? 1 : 2;
 }
-
-int judge_later(int, X509_STORE_CTX*) { return 1; }
 
 bool same_slots(const Certificate* a, const Certificate* b) {
   if (a == nullptr || b == nullptr) return a == b;
@@ -242,7 +250,13 @@ Sha256Digest ServerContext::session_realm(std::string_view server_name) const {
   const size_t size = std::min<size_t>(server_name.size(), 255);  // host names are shorter
   std::memcpy(text.data(), realm_.data(), realm_.size());
   std::memcpy(text.data() + realm_.size(), server_name.data(), size);
-  return sha256({text.data(), realm_.size() + size});
+  const Sha256Digest realm = sha256({text.data(), realm_.size() + size});
+  const ClientRule* rule = client_rule(server_name);
+  if (rule == nullptr) return realm;
+  // A session that was verified by another rule must not pass for one that was verified by this.
+  std::string bound(as_text(realm));
+  bound.append(as_text(rule->authorities->digest())).append(std::to_string(rule->depth.value_or(UINT32_MAX)));
+  return sha256(bound);
 }
 
 }  // namespace headgate::tls

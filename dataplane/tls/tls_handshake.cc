@@ -1,6 +1,7 @@
 // The handshake half of tls_stream.h: making the two roles, stepping, and what is known afterwards.
 #include <openssl/bn.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -31,6 +32,39 @@ std::string serial_text(X509* certificate) {
   OPENSSL_free(hex);
   BN_free(number);
   return text;
+}
+
+std::string common_name(X509* certificate) {
+  X509_NAME* subject = X509_get_subject_name(certificate);
+  int last = -1;
+  for (int i = -1; (i = X509_NAME_get_index_by_NID(subject, NID_commonName, i)) >= 0;) last = i;
+  if (last < 0) return {};
+  unsigned char* utf8 = nullptr;
+  const int size = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last)));
+  if (size < 0) return {};
+  std::string text(as_text(Bytes(utf8, static_cast<size_t>(size))));
+  OPENSSL_free(utf8);
+  return text;
+}
+
+std::string pem_text(X509* certificate) {
+  const OpensslPtr<bio_st> bio(BIO_new(BIO_s_mem()));
+  if (bio == nullptr || PEM_write_bio_X509(bio.get(), certificate) != 1) return {};
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &text);
+  return {text, static_cast<size_t>(size)};
+}
+
+// As nginx's optional_no_ca has it: the chain leads to nobody we know, but nothing else is wrong.
+bool leads_nowhere(long problem) {
+  switch (problem) {
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_CERT_CHAIN_TOO_LONG: return true;
+    default: return false;
+  }
 }
 
 }  // namespace
@@ -203,6 +237,30 @@ void TlsStream::fill_facts() {
   if (server_ != nullptr && server_->settings().client_certificate != ClientCertificate::kNone) {
     fill_client_certificate();
   }
+  if (server_ == nullptr) return;
+  if (const ClientRule* rule = server_->client_rule(tls_facts_.server_name)) judge_client_certificate(*rule);
+}
+
+void TlsStream::judge_client_certificate(const ClientRule& rule) {
+  auto judged = std::make_shared<JudgedCertificate>();
+  judged->rule = rule.name;
+  if (X509* certificate = SSL_get0_peer_certificate(ssl_.get())) {
+    judged->presented = true;
+    const long result = SSL_get_verify_result(ssl_.get());
+    if (result != X509_V_OK) judged->problem = X509_verify_cert_error_string(result);
+    judged->unknown_authority = leads_nowhere(result);
+    judged->subject = name_text(X509_get_subject_name(certificate));
+    judged->issuer = name_text(X509_get_issuer_name(certificate));
+    judged->common_name = common_name(certificate);
+    if (rule.keeps_certificate) judged->pem = pem_text(certificate);
+    if (judged->problem.empty()) {
+      tls_facts_.client_certificate = true;
+      tls_facts_.client_subject = judged->subject;
+      tls_facts_.client_fingerprint = hex_text(certificate_fingerprint(certificate));
+      tls_facts_.client_serial = serial_text(certificate);
+    }
+  }
+  tls_facts_.judged = std::move(judged);
 }
 
 void TlsStream::fill_client_certificate() {

@@ -100,6 +100,7 @@ class TlsStream final : public net::ByteStream, public Pooled<TlsStream>, privat
   void fail_handshake(int ssl_error);
   void fill_facts();
   void fill_client_certificate();
+  void judge_client_certificate(const ClientRule& rule);
 
   Result<net::IoResult> write_records(std::span<const iovec> from, bool flush_now);
   Result<net::IoResult> read_failed(int ssl_error);

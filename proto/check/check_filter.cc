@@ -172,6 +172,22 @@ void check_error_pages(const ErrorPages& pages, Problems& problems) {
   check_field_value("content_type", pages.content_type(), problems);
 }
 
+void check_client_certificate(const ClientCertificateAccess& access, Problems& problems) {
+  need(!access.secret().empty(), "secret", "the name of a TLS secret with authorities", problems);
+  if (access.has_depth() && (access.depth() < 1 || access.depth() > 100)) {
+    problems.error("depth", "range", "expected 1 to 100");
+  }
+  if (access.has_common_name()) {
+    const Field field(problems, "common_name");
+    check_text_match(access.common_name(), problems);
+  }
+  const std::string& page = access.error_page();
+  if (!page.empty() && !page.starts_with('/') && !page.starts_with("http://") && !page.starts_with("https://")) {
+    problems.error("error_page", "value", "expected a path or an http:// or https:// URL");
+  }
+  check_field_value("error_page", page, problems);
+}
+
 void check_kind(const HttpFilter& filter, int groups, Problems& problems) {
   switch (filter.filter_case()) {
     case HttpFilter::kRequestHeaders: return check_header_mods(filter.request_headers(), TextScope::kRequest, problems);
@@ -210,10 +226,7 @@ void check_kind(const HttpFilter& filter, int groups, Problems& problems) {
         check_status("status", filter.tls_redirect().status(), 300, 308, problems);
       if (filter.tls_redirect().port() > 65535) problems.error("port", "range", "expected a port up to 65535");
       return;
-    case HttpFilter::kClientCertificate:
-      if (filter.client_certificate().has_common_name())
-        check_text_match(filter.client_certificate().common_name(), problems);
-      return;
+    case HttpFilter::kClientCertificate: return check_client_certificate(filter.client_certificate(), problems);
     case HttpFilter::kBandwidth:
       need(filter.bandwidth().bytes_per_second() > 0, "bytes_per_second", "a number of bytes above 0", problems);
       return;

@@ -137,7 +137,6 @@ void fill_proxy(ProxyAction& proxy) {
   if (proxy.auto_http() == TOGGLE_UNSPECIFIED) proxy.set_auto_http(TOGGLE_OFF);
   fill(proxy.has_buffer_bytes(), [&] { proxy.set_buffer_bytes(1 << 20); });
   fill(proxy.has_max_response_header_bytes(), [&] { proxy.set_max_response_header_bytes(65536); });
-  if (proxy.has_balance()) fill_balance(*proxy.mutable_balance());
   if (proxy.has_retry()) fill_retry(*proxy.mutable_retry());
   if (proxy.has_affinity() && proxy.affinity().path().empty()) proxy.mutable_affinity()->set_path("/");
 }

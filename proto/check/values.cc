@@ -16,7 +16,7 @@ namespace {
 constexpr int64_t kLongestSeconds = int64_t{366} * 86400;
 
 // The names that http/variables.h fills in; a test of the dataplane keeps the two lists equal.
-constexpr std::array<Variable, 73> kVariables{{
+constexpr std::array<Variable, 74> kVariables{{
     {"args", TextScope::kRequest},
     {"attempts", TextScope::kResponse},
     {"body_bytes_sent", TextScope::kResponse},
@@ -28,6 +28,7 @@ constexpr std::array<Variable, 73> kVariables{{
     {"content_length", TextScope::kRequest},
     {"duration", TextScope::kResponse},
     {"error", TextScope::kResponse},
+    {"escaped_request_uri", TextScope::kRequest},
     {"host", TextScope::kRequest},
     {"hostname", TextScope::kRequest},
     {"http_host", TextScope::kRequest},

@@ -73,6 +73,23 @@ inline constexpr Key kBandwidthKeys[] = {
 inline constexpr Shape kBandwidth{
     .kind = kObject, .expected = "an object {bytes_per_second, after}", .keys = kBandwidthKeys, .name = "bandwidth"};
 
+inline constexpr Shape kPageStatus{
+    .kind = kInteger, .expected = "a status code from 300 to 599", .minimum = 300, .maximum = 599};
+inline constexpr Shape kPageStatuses{
+    .kind = kOneOrMany, .expected = "a status code or a list of them", .item = &kPageStatus, .at_least_one = true};
+inline constexpr Key kErrorPagesKeys[] = {
+    {"statuses", &kPageStatuses, "Which answers are replaced.", {}, kRequired},
+    {"to", &kProxyPass, "Who makes the page: it is asked for / with X-Code, X-Format and X-Original-URI."},
+    {"body", &kText, "The page, instead of `to`."},
+    {"content_type", &kText, "Of the body.", "\"text/html\""},
+    {"upstream_errors", &kTruth, "Replace what targets answered, too.", "true"},
+    {"headers", &kStringMap, "Fields that are added to the question; $variables."},
+};
+inline constexpr Shape kErrorPage{
+    .kind = kObject, .expected = "an object {statuses, to or body, ...}", .keys = kErrorPagesKeys, .name = "error_pages"};
+inline constexpr Shape kErrorPages{
+    .kind = kOneOrMany, .expected = "{statuses, to or body, ...} or a list of them", .item = &kErrorPage};
+
 inline constexpr Shape kPercent{.kind = kNumber, .expected = "a number above 0, up to 100", .minimum = 0.001, .maximum = 100};
 inline constexpr Key kMirrorKeys[] = {
     {"to", &kProxyPass, "Who gets the copies; its answers are thrown away.", {}, kRequired},
@@ -129,6 +146,7 @@ inline constexpr Key kFilterKeys[] = {
     {"body_limit", &kBytesAboveZero, "Bytes of a request body; more is answered 413."},
     {"bandwidth", &kBandwidth, "How fast a response is sent."},
     {"cors", &kCors, "Which other sites' scripts may read answers."},
+    {"error_pages", &kErrorPages, "Other answers in place of errors."},
     {"mirror", &kMirrors, "Copies of requests."},
     {"hsts", &kHsts, "Strict-Transport-Security on answers by https."},
     {"compress", &kCompress, "Compress what clients accept compressed."},

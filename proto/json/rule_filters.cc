@@ -21,6 +21,7 @@ class FilterReader {
     if (const NodeId node = object("limit_connections"); node != kNoNode) read_connection_limit(node);
     read_access();
     for (const NodeId node : reading_.each(rule_.member("mirror"))) read_mirror(node);
+    for (const NodeId node : reading_.each(rule_.member("error_pages"))) read_error_pages(node);
     if (const NodeId node = object("hsts"); node != kNoNode) read_hsts(node);
     if (const NodeId node = object("compress"); node != kNoNode) read_compress(node);
     if (const NodeId node = object("bandwidth"); node != kNoNode) read_bandwidth(node);
@@ -180,6 +181,21 @@ class FilterReader {
     mirror.set_path(text(node, "path"));
     place("path", reading_.member(node, "path"));
     if (!reading_.truth(node, "body").value_or(true)) mirror.set_body(TOGGLE_OFF);
+  }
+
+  void read_error_pages(NodeId node) {
+    if (!reading_.is_object(node)) return;
+    ErrorPages& pages = *add("error_pages", node).mutable_error_pages();
+    for (const NodeId one : reading_.each(reading_.member(node, "statuses"))) {
+      if (const auto status = reading_.number(one)) pages.add_statuses(static_cast<uint32_t>(*status));
+    }
+    const NodeId target = reading_.member(node, "to");
+    if (target != kNoNode) pages.set_upstream(target_upstream(reading_, node, target, true));
+    place("upstream", target);
+    pages.set_body(text(node, "body"));
+    pages.set_content_type(text(node, "content_type"));
+    if (!reading_.truth(node, "upstream_errors").value_or(true)) pages.set_upstream_errors(TOGGLE_OFF);
+    pairs(node, "headers", "request_headers", *pages.mutable_request_headers());
   }
 
   void read_hsts(NodeId node) {

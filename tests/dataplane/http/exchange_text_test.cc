@@ -204,6 +204,7 @@ TEST(Variables, Values) {
   EXPECT_EQ(expanded("plain", request), "plain");
   EXPECT_EQ(expanded("$scheme://$host$uri", request), "http://shop.example/bA");
   EXPECT_EQ(expanded("$http_host|$request_uri|$args", request), "Shop.Example:81|/a/../b%41?x=1&Y=two&x=3|x=1&Y=two&x=3");
+  EXPECT_EQ(expanded("$escaped_request_uri", request), "%2Fa%2F..%2Fb%2541%3Fx%3D1%26Y%3Dtwo%26x%3D3");
   EXPECT_EQ(expanded("${method}x$request_method", request), "GETxGET");
   EXPECT_EQ(expanded("$client_ip $remote_addr $remote_port", request), "192.0.2.1 192.0.2.1 40000");
   EXPECT_EQ(expanded("$http_x_user_name,$header_x_user_name,$http_missing.", request), "ann,ann,.");

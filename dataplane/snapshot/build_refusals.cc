@@ -1,0 +1,43 @@
+// What the language can say and nothing here acts on: refused, so that nobody believes that it is done. Filters that are
+// not built are refused where the others are made (build_filters.cc), protocols in build_listeners.cc and
+// build_upstreams.cc.
+#include "dataplane/snapshot/build_parts.h"
+
+namespace headgate::snapshot {
+namespace {
+
+constexpr const char* kNotBuilt = "is not built in: only the default can be had";
+
+}  // namespace
+
+void Build::refuse_what_is_not_built() {
+  const v1::ProxySettings& settings = set_.settings();
+  const auto of_settings = [&](bool said, std::string_view field) {
+    if (said) error(check::Kind::kSettings, settings.name(), field, kNotBuilt);
+  };
+  of_settings(!settings.resolvers().empty(), "resolvers");
+  of_settings(settings.tracing().propagate() == v1::TOGGLE_OFF, "tracing.propagate");
+  of_settings(settings.metrics().enabled() == v1::TOGGLE_OFF, "metrics.enabled");
+  of_settings(settings.metrics().host_labels(), "metrics.host_labels");
+  of_settings(settings.metrics().route_labels(), "metrics.route_labels");
+  for (const v1::Listener& listener : set_.listeners()) {
+    const auto of_listener = [&](bool said, std::string_view field) {
+      if (said) error(check::Kind::kListener, listener.name(), field, kNotBuilt);
+    };
+    of_listener(listener.original_destination(), "original_destination");
+    of_listener(!listener.tls().ticket_keys().empty(), "tls.ticket_keys");
+  }
+  for (const v1::RouteTable& table : set_.route_tables()) {
+    if (table.normalize_path() == v1::TOGGLE_OFF) {
+      error(check::Kind::kRouteTable, table.name(), "normalize_path", kNotBuilt);
+    }
+  }
+}
+
+std::string Build::unbuilt_option(const v1::ProxyAction& action) {
+  if (action.response_buffering() == v1::TOGGLE_ON) return "response_buffering is not built in";
+  if (action.auto_http() == v1::TOGGLE_ON) return "auto_http is not built in";
+  return {};
+}
+
+}  // namespace headgate::snapshot
