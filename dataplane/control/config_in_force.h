@@ -33,7 +33,4 @@ class ConfigInForce {
   std::vector<std::string> files_;
 };
 
-// Gives what loading a big file left behind back to the system; small ones leave nothing worth the time.
-void release_load_memory(size_t text_bytes);
-
 }  // namespace headgate::control

@@ -1,14 +1,11 @@
 #include "dataplane/control/remote_config.h"
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 #include <algorithm>
 #include <ctime>
 
 #include "dataplane/base/log.h"
 #include "dataplane/control/last_good.h"
+#include "dataplane/control/load_memory.h"
 
 namespace headgate::control {
 
@@ -18,12 +15,6 @@ namespace {
 
 // After so many resources at once, what they passed through on their way is given back to the system.
 constexpr size_t kManyResources = 1'000;
-
-void give_memory_back() {
-#ifdef __GLIBC__
-  malloc_trim(0);
-#endif
-}
 
 }  // namespace
 
@@ -293,7 +284,7 @@ void RemoteConfig::save_later() {
 
 void RemoteConfig::save() {
   write_down();
-  if (std::exchange(unsaved_resources_, 0) >= kManyResources) give_memory_back();
+  if (std::exchange(unsaved_resources_, 0) >= kManyResources) release_load_memory();
 }
 
 void RemoteConfig::write_down() {

@@ -7,6 +7,7 @@
 #include "dataplane/base/log.h"
 #include "dataplane/control/control_node.h"
 #include "dataplane/control/last_good.h"
+#include "dataplane/control/load_memory.h"
 #include "dataplane/control/parent.h"
 #include "dataplane/control/startup_pages.h"
 #include "dataplane/explain/explain.h"
@@ -17,6 +18,8 @@ namespace headgate::control {
 namespace {
 
 constexpr Duration kTicketCheck = std::chrono::minutes(10);
+// A file from this size on leaves something worth giving back.
+constexpr size_t kBigText = size_t{1} << 20;
 
 LogLevel level_of(config::v1::LogLevel level) {
   switch (level) {
@@ -286,7 +289,7 @@ void Supervisor::publish(json::ConfigFile file, ActionDone done) {
         broker_->keep_last_good(in_force_.text());
       }
       *shared = {};
-      release_load_memory(in_force_.text().size());
+      if (in_force_.text().size() >= kBigText) release_load_memory();
       result.ok = true;
       result.message = "applied on " + std::to_string(workers_.size()) + " workers";
     } else {
