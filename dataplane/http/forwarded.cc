@@ -5,14 +5,13 @@
 #include "dataplane/base/number.h"
 #include "dataplane/base/text.h"
 #include "dataplane/http/exchange.h"
+#include "dataplane/http/field_bits.h"
 #include "dataplane/http/request_id.h"
 #include "dataplane/http/uri.h"
 
 namespace headgate::http {
 
 namespace {
-
-constexpr uint64_t bit(FieldId id) { return uint64_t{1} << static_cast<int>(id); }
 
 // The last hops of a list that may come in several fields; more of them than this is nobody's network.
 class LastElements {

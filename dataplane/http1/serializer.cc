@@ -5,6 +5,7 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/number.h"
 #include "dataplane/base/text.h"
+#include "dataplane/http/field_bits.h"
 #include "dataplane/http/hop_by_hop.h"
 #include "dataplane/http/status.h"
 #include "dataplane/http1/scan.h"
@@ -19,7 +20,6 @@ namespace {
 
 constexpr size_t kFramingRoom = 160;  // Date, Content-Length, Connection, the names of Upgrade and Host, line ends
 
-constexpr uint64_t bit(FieldId id) { return uint64_t{1} << static_cast<int>(id); }
 constexpr uint64_t kFramingFields =
     bit(FieldId::kContentLength) | bit(FieldId::kTransferEncoding) | bit(FieldId::kConnection);
 

@@ -16,11 +16,6 @@ constexpr int32_t kCallConnectionWindow = 16 << 20;
 constexpr size_t kPrefix = 5;  // compressed flag, length
 constexpr size_t kKeptBuffer = 64 * 1024;
 
-nghttp2_nv field(std::string_view name, std::string_view value) {
-  return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
-          reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
-}
-
 // grpc-message is percent-encoded.
 std::string decode_message(std::string_view text) {
   std::string out;
@@ -113,14 +108,14 @@ void Call::start() {
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
   nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kCallConnectionWindow);
   const std::string bearer = "Bearer " + options_.token;
-  const std::array<nghttp2_nv, 8> fields{field(":method", "POST"),
-                                         field(":scheme", options_.https ? "https" : "http"),
-                                         field(":path", options_.path),
-                                         field(":authority", options_.authority),
-                                         field("te", "trailers"),
-                                         field("content-type", "application/grpc+proto"),
-                                         field("user-agent", "headgate/" HEADGATE_VERSION),
-                                         field("authorization", bearer)};
+  const std::array<nghttp2_nv, 8> fields{field_of(":method", "POST"),
+                                         field_of(":scheme", options_.https ? "https" : "http"),
+                                         field_of(":path", options_.path),
+                                         field_of(":authority", options_.authority),
+                                         field_of("te", "trailers"),
+                                         field_of("content-type", "application/grpc+proto"),
+                                         field_of("user-agent", "headgate/" HEADGATE_VERSION),
+                                         field_of("authorization", bearer)};
   nghttp2_data_provider body{};
   body.read_callback = Callbacks::read_out;
   id_ = nghttp2_submit_request(session_, nullptr, fields.data(), fields.size() - (options_.token.empty() ? 1 : 0), &body,

@@ -6,18 +6,9 @@
 
 #include "dataplane/base/check.h"
 #include "dataplane/base/number.h"
+#include "dataplane/http2/text_of.h"
 
 namespace headgate::http2 {
-namespace {
-
-nghttp2_nv field(std::string_view name, std::string_view value) {
-  return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
-          reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
-}
-
-std::string_view text_of(const uint8_t* data, size_t size) { return {reinterpret_cast<const char*>(data), size}; }
-
-}  // namespace
 
 struct Fetch::Callbacks {
   static Fetch& fetch_of(void* user) { return *static_cast<Fetch*>(user); }
@@ -80,12 +71,12 @@ Fetch::~Fetch() {
 void Fetch::start() {
   const std::array<nghttp2_settings_entry, 1> settings{{{NGHTTP2_SETTINGS_ENABLE_PUSH, 0}}};
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
-  const std::array<nghttp2_nv, 6> fields{field(":method", request_.method),
-                                         field(":scheme", request_.https ? "https" : "http"),
-                                         field(":path", request_.path),
-                                         field(":authority", request_.authority),
-                                         field("user-agent", request_.user_agent),
-                                         field("accept", "*/*")};
+  const std::array<nghttp2_nv, 6> fields{field_of(":method", request_.method),
+                                         field_of(":scheme", request_.https ? "https" : "http"),
+                                         field_of(":path", request_.path),
+                                         field_of(":authority", request_.authority),
+                                         field_of("user-agent", request_.user_agent),
+                                         field_of("accept", "*/*")};
   id_ = nghttp2_submit_request(session_, nullptr, fields.data(), fields.size(), nullptr, nullptr);
   HG_CHECK(id_ > 0);
   stream_->watch(net::Interest::kBoth, *this);
