@@ -1,11 +1,10 @@
 #include "controlplane/controller/controller.h"
 
 #include <cstdio>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "controlplane/controller/injection.h"
+#include "controlplane/controller/read_file.h"
 #include "controlplane/controller/trust.h"
 #include "controlplane/identity/file_secret_store.h"
 #include "controlplane/identity/kubernetes_store.h"
@@ -24,14 +23,6 @@ std::pair<std::string, std::string> split(const std::string& name) {
   const size_t slash = name.find('/');
   if (slash == std::string::npos) return {};
   return {name.substr(0, slash), name.substr(slash + 1)};
-}
-
-std::optional<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file) return std::nullopt;
-  return std::move(text).str();
 }
 
 std::string port_of(const std::string& address) { return address.substr(address.rfind(':') + 1); }
@@ -136,7 +127,7 @@ bool Controller::start_server(std::string& problem) {
     if (!options_.client_ca.empty()) {
       const auto pem = read_file(options_.client_ca);
       if (!pem) {
-        problem = "-client-ca " + options_.client_ca + ": the file cannot be read";
+        problem = "-client-ca " + options_.client_ca + ": " + pem.error().detail;
         return false;
       }
       trust.client_ca_pem = *pem;
