@@ -44,7 +44,7 @@ struct Listener {
   std::unique_ptr<net::DatagramRun> run;
 };
 
-struct Echo final : net::DatagramRun {
+struct EchoRun final : net::DatagramRun {
   void on_datagrams(std::span<net::Datagram> batch) override {
     for (const net::Datagram& one : batch) socket->send(one.peer, one.local, {one.payload.data(), one.payload.size()});
   }
@@ -53,7 +53,7 @@ struct Echo final : net::DatagramRun {
 };
 struct EchoHandler final : net::DatagramHandler {
   std::unique_ptr<net::DatagramRun> start(net::DatagramSocket& socket, WorkerContext&) const override {
-    auto run = std::make_unique<Echo>();
+    auto run = std::make_unique<EchoRun>();
     run->socket = &socket;
     return run;
   }
