@@ -44,7 +44,7 @@ class FactsWatch {
   std::vector<FactsPtr> all_;
 };
 
-class Names final : public Authenticator {
+class CertificateNames final : public Authenticator {
  public:
   Result<Caller> authenticate(const Credentials& shown) override {
     if (shown.bearer_token == "unsure") return Error{.code = Errc::kTimeout, .detail = "the API does not answer"};
@@ -235,7 +235,7 @@ TEST(Server, RefusesToStartWithoutProtection) {
   std::string problem;
   EXPECT_EQ(Server::start({.address = "0.0.0.0:0", .plaintext = true}, problem), nullptr);
   EXPECT_EQ(Server::start({.address = "127.0.0.1:0"}, problem), nullptr);
-  Names names;
+  CertificateNames names;
   EXPECT_EQ(Server::start({.address = "127.0.0.1:0", .certificate = {"x", "y"}, .authenticator = &names}, problem), nullptr);
 }
 
@@ -270,7 +270,7 @@ class TlsServerTest : public ::testing::Test {
   }
 
   testing::TestAuthority authority_{"control"};
-  Names names_;
+  CertificateNames names_;
   FactsWatch watch_;
   std::unique_ptr<Server> server_;
 };
