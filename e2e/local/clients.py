@@ -32,6 +32,15 @@ class Closed(Exception):
         self.received = received
 
 
+def is_turned_away(port, *, host="127.0.0.1", seconds=5):
+    """Whether the server accepts nothing more: it closes or resets at once, which may show as early as in connect()."""
+    try:
+        with socket.create_connection((host, port), timeout=seconds) as client:
+            return client.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
 class Raw:
     """One connection; sends any bytes, reads responses by RFC 9112 section 6.3, and refuses what is malformed."""
 
