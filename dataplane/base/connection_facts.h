@@ -37,7 +37,7 @@ struct TlsFacts {
 
 struct ConnectionFacts {
   SocketAddress remote;            // the client; after PROXY protocol the one it names
-  SocketAddress local;             // the address it connected to (the listener's when that is enough)
+  SocketAddress local;             // the address it connected to (the listener's when that is enough), or so it is named
   SocketAddress peer;              // who really connected to us: differs from `remote` behind PROXY protocol
   const TlsFacts* tls = nullptr;   // null: not encrypted
 };

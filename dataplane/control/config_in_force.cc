@@ -6,8 +6,8 @@
 namespace headgate::control {
 
 void ConfigInForce::set(const json::ConfigFile& file) {
-  text_ = std::string(file.document->text());
-  resources_ = file.resources.SerializeAsString();
+  text_.set(file.document->text());
+  resources_.set(file.resources.SerializeAsString());
   admin_ = file.resources.settings().admin();
   files_ = file.files;
 }
@@ -15,13 +15,14 @@ void ConfigInForce::set(const json::ConfigFile& file) {
 std::string ConfigInForce::print() const {
   json::ConfigFile file;
   file.document = std::make_unique<json::Document>();
-  HG_CHECK(file.document->read(text_) || text_.empty());  // it was read before
+  const std::string text = text_.get();
+  HG_CHECK(file.document->read(text) || text.empty());  // it was read before
   return json::print_config(file);
 }
 
 std::shared_ptr<const config::v1::ResourceSet> ConfigInForce::resources() const {
   auto set = std::make_shared<config::v1::ResourceSet>();
-  HG_CHECK(set->ParseFromString(resources_));
+  HG_CHECK(set->ParseFromString(resources_.get()));
   return set;
 }
 

@@ -1,4 +1,4 @@
-// config_in_force.h -- the file that serves, in little: its text and its messages as bytes.
+// config_in_force.h -- the file that serves, in little: its text and its messages as bytes, compressed when that pays.
 //
 // The tree of a big file and its messages are ten times its size, and are needed again only when somebody asks for
 // the configuration, or a name of an endpoint has other addresses. So they are made again then.
@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/control/kept_text.h"
 #include "proto/json/config_file.h"
 
 namespace headgate::control {
@@ -17,7 +18,6 @@ class ConfigInForce {
  public:
   void set(const json::ConfigFile& file);
 
-  [[nodiscard]] const std::string& text() const { return text_; }
   // As `headgate print` would show it.
   [[nodiscard]] std::string print() const;
   [[nodiscard]] std::shared_ptr<const config::v1::ResourceSet> resources() const;
@@ -27,8 +27,8 @@ class ConfigInForce {
   [[nodiscard]] const std::vector<std::string>& files() const { return files_; }
 
  private:
-  std::string text_;
-  std::string resources_;
+  KeptText text_;
+  KeptText resources_;
   std::string admin_;
   std::vector<std::string> files_;
 };

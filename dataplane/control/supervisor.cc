@@ -285,11 +285,11 @@ void Supervisor::publish(json::ConfigFile file, ActionDone done) {
       in_force_.set(*shared);
       last_problem_.clear();
       watch_.watch(in_force_.files());
-      if (remote_ == nullptr) {
-        broker_->keep_last_good(in_force_.text());
-      }
+      const std::string_view text = shared->document->text();
+      const bool big = text.size() >= kBigText;
+      if (remote_ == nullptr) broker_->keep_last_good(text);
       *shared = {};
-      if (in_force_.text().size() >= kBigText) release_load_memory();
+      if (big) release_load_memory();
       result.ok = true;
       result.message = "applied on " + std::to_string(workers_.size()) + " workers";
     } else {

@@ -71,7 +71,8 @@ class ByteStream : public event::Disposable {
   // The descriptor when bytes may be moved by the kernel (plain sockets), else -1.
   [[nodiscard]] virtual int kernel_fd() const { return -1; }
   [[nodiscard]] virtual const ConnectionFacts& facts() const = 0;
-  virtual void set_remote(const SocketAddress& remote) = 0;  // PROXY protocol
+  // What a PROXY header says: who the client is, and which address it asked.
+  virtual void set_ends(const SocketAddress& remote, const SocketAddress& local) = 0;
 };
 
 inline iovec as_iovec(std::string_view text) { return {const_cast<char*>(text.data()), text.size()}; }

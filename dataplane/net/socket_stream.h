@@ -31,7 +31,10 @@ class SocketStream final : public ByteStream, public Pooled<SocketStream>, priva
   [[nodiscard]] bool hung_up() const override { return failed_; }
   [[nodiscard]] int kernel_fd() const override { return fd_.get(); }
   [[nodiscard]] const ConnectionFacts& facts() const override { return facts_; }
-  void set_remote(const SocketAddress& remote) override { facts_.remote = remote; }
+  void set_ends(const SocketAddress& remote, const SocketAddress& local) override {
+    facts_.remote = remote;
+    facts_.local = local;
+  }
 
   // For splice(2) by others: could a write succeed, and that the kernel said EAGAIN.
   [[nodiscard]] bool writable_hint() const { return (ready_ & event::kWritable) != 0; }

@@ -272,9 +272,10 @@ void TlsStream::fill_client_certificate() {
   tls_facts_.client_serial = serial_text(certificate);
 }
 
-void TlsStream::set_remote(const SocketAddress& remote) {
+void TlsStream::set_ends(const SocketAddress& remote, const SocketAddress& local) {
   facts_.remote = remote;
-  below_->set_remote(remote);
+  facts_.local = local;
+  below_->set_ends(remote, local);
 }
 
 void TlsStream::keep_session(OpensslPtr<ssl_session_st> session) {

@@ -71,7 +71,7 @@ class TlsStream final : public net::ByteStream, public Pooled<TlsStream>, privat
   [[nodiscard]] bool hung_up() const override { return below_->hung_up(); }
   [[nodiscard]] size_t unsent() const override { return out_.size(); }
   [[nodiscard]] const ConnectionFacts& facts() const override { return facts_; }
-  void set_remote(const SocketAddress& remote) override;
+  void set_ends(const SocketAddress& remote, const SocketAddress& local) override;
 
   // For OpenSSL's callbacks.
   static TlsStream& of(ssl_st* ssl);

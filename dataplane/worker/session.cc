@@ -66,7 +66,7 @@ void Session::read_proxy_header() {
     return;
   }
   if (!header.local) {
-    stream_->set_remote(header.source);
+    stream_->set_ends(header.source, header.destination);
     // Now the client is known: its own limit counts. The permit of the connection is given back for the new one.
     if (settings_->connections.per_address > 0) {
       permit_.release();

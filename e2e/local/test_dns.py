@@ -365,7 +365,7 @@ def test_a_hundred_thousand_names_take_little_memory(start):
     last = Answer(ask(port, query("host99999.bench.test"))).sections[0]
     assert last[0][4] == bytes([10, 99999 >> 16, 99999 >> 8 & 255, 99999 & 255])
     # The change of the file was noticed, too: it may be read once more.
-    wait_for(lambda: sum(map(memory_kib, server.processes())) - before < 20 * 1024, 20, "the memory of 100,000 names below 20 MiB")
+    wait_for(lambda: sum(map(memory_kib, server.processes())) - before < 15 * 1024, 20, "the memory of 100,000 names below 15 MiB")
     status, text = server.admin("/config")  # made again from what was kept
     assert status == 200 and '"host99999.bench.test"' in text
     server.reload(config(5))

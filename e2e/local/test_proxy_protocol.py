@@ -131,7 +131,7 @@ def test_http2_targets_are_refused(tmp_path):
 
 
 def test_in_before_http_and_tls(start, authority):
-    """The address that a trusted balancer names is the client's."""
+    """The addresses that a trusted balancer names are the client's and the one it asked; both are passed on."""
     cert, key = authority.issue("in", "localhost", LOOPBACK)
     backend = NamedServer()
     plain, secure, stranger = free_port(), free_port(), free_port()
@@ -147,12 +147,12 @@ def test_in_before_http_and_tls(start, authority):
     for header in (v1, v2):
         with socket.create_connection((LOOPBACK, plain), timeout=5) as client:
             client.sendall(header + request)
-            assert b"192.0.2.9 127.0.0.1 4444 %d" % plain in client.makefile("rb").read()
+            assert b"192.0.2.9 192.0.2.1 4444 80" in client.makefile("rb").read()
         with socket.create_connection((LOOPBACK, secure), timeout=5) as client:
             client.sendall(header)
             with authority.client().wrap_socket(client, server_hostname="localhost") as tls:
                 tls.sendall(request)
-                assert b"192.0.2.9 127.0.0.1 4444 %d" % secure in tls.makefile("rb").read()
+                assert b"192.0.2.9 192.0.2.1 4444 80" in tls.makefile("rb").read()
     with socket.create_connection((LOOPBACK, plain), timeout=5) as client:  # must send one, and does not
         client.sendall(request)
         with contextlib.suppress(ConnectionResetError):

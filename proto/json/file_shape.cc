@@ -109,7 +109,8 @@ constexpr Key kListenKeys[] = {
      kRequired},
     {"tls", &kTls, "Instead of the file's tls section."},
     {"limits", &kListenerLimits, "Instead of the file's limits."},
-    {"proxy_protocol", &kProxyProtocolIn, "Read a PROXY header (v1 or v2) from these clients."},
+    {"proxy_protocol", &kProxyProtocolIn,
+     "Read a PROXY header (v1 or v2) from these clients: it names the client and the address that it asked."},
 };
 constexpr Shape kListenObject{.kind = kObject, .expected = "an object {name, uri}", .keys = kListenKeys};
 constexpr const Shape* kListenChoices[] = {&kUri, &kListenObject};

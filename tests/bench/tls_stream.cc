@@ -45,7 +45,7 @@ class CountingStream final : public net::ByteStream {
   void unwatch() override { below_->unwatch(); }
   [[nodiscard]] bool readable_hint() const override { return below_->readable_hint(); }
   [[nodiscard]] const ConnectionFacts& facts() const override { return below_->facts(); }
-  void set_remote(const SocketAddress& remote) override { below_->set_remote(remote); }
+  void set_ends(const SocketAddress& remote, const SocketAddress& local) override { below_->set_ends(remote, local); }
 
  private:
   std::unique_ptr<net::ByteStream> below_;

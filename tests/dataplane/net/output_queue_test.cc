@@ -28,7 +28,7 @@ class NarrowStream final : public ByteStream {
   void unwatch() override {}
   [[nodiscard]] bool readable_hint() const override { return false; }
   [[nodiscard]] const ConnectionFacts& facts() const override { return facts_; }
-  void set_remote(const SocketAddress&) override {}
+  void set_ends(const SocketAddress&, const SocketAddress&) override {}
 
   std::string got;
   size_t room = SIZE_MAX;
