@@ -34,6 +34,8 @@ class Publisher {
 
   // `done` is called once, on this thread: at once after a failure, later otherwise. One at a time: busy() tells.
   void publish(const config::v1::ResourceSet& resources, Done done, const snapshot::Revisions& revisions = {});
+  // At once, for what serves now and for what is published later.
+  void cap_dns_ttls(uint32_t seconds) { builder_.cap_dns_ttls(seconds); }
   [[nodiscard]] bool busy() const { return waiting_ > 0; }
   // Null before the first success.
   [[nodiscard]] const std::shared_ptr<const snapshot::Snapshot>& current() const { return current_; }

@@ -28,6 +28,7 @@ RemoteConfig::RemoteConfig(event::Loop& loop, Publisher& publisher, SocketBroker
       source_(loop, opener, std::move(node), *this),
       pump_timer_(loop.timers(), event::Timer::call<&RemoteConfig::pump>, this),
       alone_timer_(loop.timers(), event::Timer::call<&RemoteConfig::on_alone>, this),
+      stale_timer_(loop.timers(), event::Timer::call<&RemoteConfig::on_stale>, this),
       retry_timer_(loop.timers(), event::Timer::call<&RemoteConfig::on_retry>, this),
       save_timer_(loop.timers(), event::Timer::call<&RemoteConfig::save>, this) {}
 
@@ -36,6 +37,7 @@ RemoteConfig::~RemoteConfig() = default;
 void RemoteConfig::start(std::string_view kept, std::shared_ptr<config::v1::ResourceSet> base, Publisher::Done done) {
   last_good_ = load(kept);
   alone_timer_.arm(options_.alone_after);
+  stale_timer_.arm(kStaleAfter);
   source_.start();
   set_base(std::move(base), std::move(done));
 }
@@ -200,6 +202,8 @@ bool RemoteConfig::on_push(cv::Push part, std::string& problem) {
 
 void RemoteConfig::on_stream_open() {
   state_ = "connected";
+  stale_timer_.cancel();
+  publisher_.cap_dns_ttls(0);
   told_.clear();
   cv::Report report;
   report.set_lifecycle(draining_ ? cv::LIFECYCLE_DRAINING : ready_ ? cv::LIFECYCLE_READY : cv::LIFECYCLE_STARTING);
@@ -209,6 +213,7 @@ void RemoteConfig::on_stream_open() {
 
 void RemoteConfig::on_stream_closed(const std::string& reason) {
   state_ = reason;
+  if (!stale_timer_.armed()) stale_timer_.arm(kStaleAfter);
   // Half a Push is worth nothing; a whole one that is on trial goes on, and what it brings is in the next Hello.
   if (!store_.has_whole_push()) store_.drop_staged();
 }
@@ -261,6 +266,8 @@ void RemoteConfig::on_alone() {
          {"reason", state_});
   become_ready();
 }
+
+void RemoteConfig::on_stale() { publisher_.cap_dns_ttls(kStaleTtl); }
 
 void RemoteConfig::tell_draining() {
   draining_ = true;

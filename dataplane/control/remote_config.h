@@ -41,6 +41,9 @@ class RemoteConfigObserver {
 class RemoteConfig final : private StreamSourceObserver {
  public:
   static constexpr Duration kRetry = std::chrono::seconds(5);
+  // Without the stream for longer than this, names may have moved: nobody shall remember them for long.
+  static constexpr Duration kStaleAfter = std::chrono::seconds(10);
+  static constexpr uint32_t kStaleTtl = 30;  // seconds
   static constexpr Duration kSaveAfter = std::chrono::seconds(2);    // of the latest change
   static constexpr Duration kSaveAtLatest = std::chrono::seconds(30);  // after the first that was not saved
 
@@ -80,6 +83,7 @@ class RemoteConfig final : private StreamSourceObserver {
   void report_listeners();
   void become_ready();
   void on_alone();
+  void on_stale();
   void on_retry();
   void save_later();
   void save();
@@ -94,6 +98,7 @@ class RemoteConfig final : private StreamSourceObserver {
   StreamSource source_;
   event::Timer pump_timer_;   // while the publisher is busy with somebody else
   event::Timer alone_timer_;
+  event::Timer stale_timer_;  // since the stream is closed
   event::Timer retry_timer_;
   event::Timer save_timer_;
 

@@ -26,6 +26,7 @@ class DnsDatagrams final : public net::DatagramRun {
   }
 
   void on_datagrams(std::span<net::Datagram> batch) override {
+    options_.ttl_cap_s = server_->ttl_cap_s();
     for (const net::Datagram& datagram : batch) answer(datagram);
   }
   void drain(MonotonicTime) override { socket_.stop_receiving(); }
@@ -138,7 +139,7 @@ class DnsDatagrams final : public net::DatagramRun {
   std::shared_ptr<const DnsServer> server_;
   net::DatagramSocket& socket_;
   WorkerContext& worker_;
-  const dns::AnswerOptions options_;
+  dns::AnswerOptions options_;
   dns::RateLimiter limiter_;
   std::shared_ptr<DnsForwarder> forwarder_;
   IntrusiveList<Asker, DnsDatagrams> askers_;

@@ -4,6 +4,7 @@
 // Thread: const and shared by all workers; what start() returns belongs to one of them.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -22,6 +23,8 @@ class DnsServer final : public net::DatagramHandler,
     std::string listener;  // for logs
     std::shared_ptr<const dns::ZoneSet> zones;
     std::shared_ptr<const DnsForwardSettings> forward;  // null: REFUSED
+    // AnswerOptions::ttl_cap_s of this moment, for names whose source is out of reach; null: never.
+    std::shared_ptr<const std::atomic<uint32_t>> ttl_cap_s;
     uint16_t udp_payload = dns::kUdpPayload;
     bool any_full = false;
     uint32_t responses_per_second = 100;  // per client network over all workers; 0: no limit
@@ -36,6 +39,9 @@ class DnsServer final : public net::DatagramHandler,
 
   [[nodiscard]] const Options& options() const { return options_; }
   [[nodiscard]] dns::AnswerOptions answer_options(bool is_udp) const;
+  [[nodiscard]] uint32_t ttl_cap_s() const {
+    return options_.ttl_cap_s == nullptr ? 0 : options_.ttl_cap_s->load(std::memory_order_relaxed);
+  }
 
  private:
   Options options_;

@@ -68,6 +68,7 @@ class DnsStream final : public net::StreamRun, private net::MessageObserver {
     BlockRef block(Block::allocate(dns::kMaxMessageBytes));
     const std::span<uint8_t> out(reinterpret_cast<uint8_t*>(block->data()), dns::kMaxMessageBytes);
     dns::AnswerReport report;
+    options_.ttl_cap_s = server_->ttl_cap_s();
     size_t size = dns::answer(*server_->options().zones, query, view, out, options_, &report);
     if (forwarder_ != nullptr && is_for_resolvers(report, view)) {
       size = forwarder_->find(query, view, out, false);
@@ -140,7 +141,7 @@ class DnsStream final : public net::StreamRun, private net::MessageObserver {
   std::shared_ptr<const DnsServer> server_;
   net::StreamRunOwner& owner_;
   WorkerContext& worker_;
-  const dns::AnswerOptions options_;
+  dns::AnswerOptions options_;
   std::unique_ptr<net::MessageStream> messages_;
   std::shared_ptr<DnsForwarder> forwarder_;
   event::Timer idle_;

@@ -14,6 +14,8 @@ BuildOutcome Builder::build(const config::v1::ResourceSet& set, const Revisions&
   return Build(*parts_, set, revisions).run();
 }
 
+void Builder::cap_dns_ttls(uint32_t seconds) { parts_->dns_ttl_cap_s->store(seconds, std::memory_order_relaxed); }
+
 void Builder::retain(const Snapshot& snapshot) {
   Parts& parts = *parts_;
   const auto serves = [&](const std::string& name) {

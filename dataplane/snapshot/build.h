@@ -5,6 +5,7 @@
 // Thread: control.   Owner: control::Supervisor, embed::Server.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -41,6 +42,8 @@ class Builder {
   BuildOutcome build(const config::v1::ResourceSet& set, const Revisions& revisions = {});
   // `snapshot` is now in force on all workers: what only older ones used may be forgotten.
   void retain(const Snapshot& snapshot);
+  // From now on no answer of DNS has a higher TTL; 0: as configured.
+  void cap_dns_ttls(uint32_t seconds);
 
  private:
   class Parts;

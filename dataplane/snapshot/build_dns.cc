@@ -193,6 +193,7 @@ void Build::add_dns(const v1::Listener& message, Listener& listener) {
   handlers::DnsServer::Options options{.listener = message.name(),
                                        .zones = zone_set(service),
                                        .forward = resolvers(service),
+                                       .ttl_cap_s = parts_.dns_ttl_cap_s,
                                        .udp_payload = static_cast<uint16_t>(service.udp_payload_bytes()),
                                        .any_full = service.any_full() == v1::TOGGLE_ON,
                                        .responses_per_second = service.responses_per_second(),

@@ -68,6 +68,7 @@ class Builder::Parts {
   uint32_t next_slot = 0;
   upstream::CellRegistry endpoint_cells;
   CellRegistry process_cells;
+  const std::shared_ptr<std::atomic<uint32_t>> dns_ttl_cap_s = std::make_shared<std::atomic<uint32_t>>(0);
   std::unordered_map<std::string, Remembered<const upstream::UpstreamSettings>> upstream_settings;
   std::unordered_map<std::string, Remembered<const upstream::Upstream>> upstreams;
   std::unordered_map<std::string, Remembered<const tls::Certificate>> certificates;

@@ -80,6 +80,31 @@ def test_a_controller_that_is_killed_changes_nothing(start):
     assert tally.answered > 0 and not tally.lost and not tally.refused
 
 
+def test_names_are_not_remembered_for_long_without_a_controller(start):
+    port = free_port()
+    names = {"listen": [{"name": "names", "uri": f"udp://127.0.0.1:{port}"}], "dispatch": [{"listener": "names", "handler": "dns"}],
+             "dns": {"app.test": {"A": "192.0.2.1", "TTL": 3600}}}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(5)
+        client.connect(("127.0.0.1", port))
+
+        def ttl():
+            client.send(b"\0\7\1\0\0\1\0\0\0\0\0\0\3app\4test\0\0\1\0\1")
+            answer = client.recv(512)
+            assert answer.endswith(b"\0\4\xc0\0\2\1")
+            return int.from_bytes(answer[-10:-6], "big")
+
+        with Controller() as first:
+            first.publish(names)
+            start(args=first.arguments)
+            control_port = first.port
+            assert ttl() == 3600
+        wait_for(lambda: ttl() == 30, 20, "a short TTL", every=0.5)
+        with Controller(control_port) as second:
+            second.publish(names)
+            wait_for(lambda: ttl() == 3600, 20, "the TTL of before", every=0.2)
+
+
 def test_restart_without_a_controller_serves_what_was_last_good(start, tmp_path):
     port = free_port()
     with Controller() as controller:
