@@ -94,6 +94,13 @@ std::string set_error_codes(Defaults& defaults, const std::string& value) {
   return {};
 }
 
+std::string set_request_buffering(Defaults& defaults, const std::string& value) {
+  const auto parsed = parse_on_off(value);
+  if (!parsed) return "expected on or off";
+  defaults.request_buffering = *parsed;
+  return {};
+}
+
 std::string set_size(Defaults& defaults, const std::string& value) {
   const auto size = parse_size(value);
   if (!size) return "expected a size such as 1m";
@@ -103,7 +110,7 @@ std::string set_size(Defaults& defaults, const std::string& value) {
 
 std::string set_hsts_age(Defaults& defaults, const std::string& value) {
   const auto age = parse_decimal<uint64_t>(value);
-  if (!age) return "expected a number of seconds";
+  if (!age || *age > 315576000) return "expected a number of seconds, up to ten years";
   defaults.hsts_max_age = *age;
   return {};
 }
@@ -167,14 +174,11 @@ std::string set_connection_time(Defaults& defaults, const std::string& value) {
 }
 
 v1::Compress& compress_of(Defaults& defaults) {
-  if (!defaults.compress) {
-    defaults.compress.emplace();
-    defaults.compress->add_encodings("gzip");
-  }
+  if (!defaults.compress) defaults.compress.emplace();
   return *defaults.compress;
 }
 
-// The gzip keys count only with use-gzip; read_defaults() removes what they made without it.
+// The gzip keys count only with use-gzip or enable-brotli; read_defaults() removes what they made without it.
 std::string set_gzip_level(Defaults& defaults, const std::string& value) {
   const auto level = parse_decimal<uint32_t>(value);
   if (!level || *level < 1 || *level > 9) return "expected 1 to 9";
@@ -261,7 +265,7 @@ constexpr auto kKeys = std::to_array<KeyRow>({
     {"gzip-min-length", set_gzip_min},
     {"gzip-types", set_gzip_types},
     {"use-http2", set_bool<&Defaults::http2>},
-    {"http2-max-concurrent-streams", set_number<&Defaults::streams_per_connection>},
+    {"http2-max-concurrent-streams", nullptr, "no effect here: a connection has at most 128 streams at once"},
     {"keep-alive", set_seconds<&Defaults::keep_alive_s>},
     {"keep-alive-requests", set_number<&Defaults::requests_per_connection>},
     {"client-header-timeout", set_seconds<&Defaults::header_timeout_s>},
@@ -275,7 +279,9 @@ constexpr auto kKeys = std::to_array<KeyRow>({
     {"use-gzip", nullptr},            // read first, below
     {"disable-access-log", nullptr},  // likewise
     {"proxy-buffering", nullptr, "no effect here: answers are streamed, and a slow client holds no memory"},
-    {"proxy-request-buffering", nullptr, "no effect here: request bodies are streamed"},
+    {"proxy-request-buffering", set_request_buffering},
+    {"limit-rate", set_number<&Defaults::limit_rate_kb>},
+    {"limit-rate-after", set_number<&Defaults::limit_rate_after_kb>},
     {"client-body-buffer-size", nullptr, "no effect here: request bodies are streamed"},
     {"proxy-buffer-size", nullptr, "no effect here: response heads may have 64 KiB"},
     {"proxy-buffers-number", nullptr, kOwnWay},
@@ -313,9 +319,9 @@ constexpr auto kKeys = std::to_array<KeyRow>({
     {"server-snippet", nullptr, kSnippet},
     {"location-snippet", nullptr, kSnippet},
     {"stream-snippet", nullptr, kSnippet},
-    {"enable-brotli", nullptr, kNotYet},
-    {"brotli-level", nullptr, kNotYet},
-    {"brotli-types", nullptr, kNotYet},
+    {"enable-brotli", nullptr},       // likewise
+    {"brotli-level", nullptr, "no effect here: gzip and brotli share a level"},
+    {"brotli-types", nullptr, "no effect here: gzip-types counts for brotli, too"},
     {"log-format-upstream", nullptr, kNotYet},
     {"log-format-escape-json", nullptr, kNotYet},
     {"log-format-stream", nullptr, kNotYet},
@@ -332,8 +338,6 @@ constexpr auto kKeys = std::to_array<KeyRow>({
     {"proxy-ssl-location-only", nullptr, "no effect here: proxy-ssl-* always counts for its own Ingress only"},
     {"proxy-cookie-domain", nullptr, kNotYet},
     {"proxy-cookie-path", nullptr, kNotYet},
-    {"limit-rate", nullptr, kNotYet},
-    {"limit-rate-after", nullptr, kNotYet},
 });
 
 const KeyRow* row_of(std::string_view key) {
@@ -367,8 +371,12 @@ Defaults read_defaults(const kubernetes::ConfigMap* map, Notes& notes) {
     if (!value) notes.warn("InvalidKey", std::string(key) + ": expected true or false; the default stays");
     return value.value_or(otherwise);
   };
-  if (flag("use-gzip", false)) {
-    compress_of(defaults);
+  const bool gzip = flag("use-gzip", false);
+  const bool brotli = flag("enable-brotli", false);
+  if (gzip || brotli) {
+    v1::Compress& compress = compress_of(defaults);
+    if (brotli) compress.add_encodings("br");
+    if (gzip) compress.add_encodings("gzip");
   } else {
     defaults.compress.reset();
   }

@@ -27,6 +27,9 @@ struct Defaults {
   std::string load_balance = "round_robin";
   config::v1::ConnectionSettings connection;  // upstream-keepalive-*
   bool service_upstream = false;
+  bool request_buffering = false;  // ingress-nginx: true; bodies are streamed here unless somebody asks
+  uint32_t limit_rate_kb = 0;      // per second and answer; 0: no limit
+  uint32_t limit_rate_after_kb = 0;
 
   bool ssl_redirect = true;
   bool force_ssl_redirect = false;
@@ -73,7 +76,6 @@ struct Defaults {
 
   // Of the listeners.
   bool http2 = true;
-  std::optional<uint32_t> streams_per_connection{};
   std::optional<uint32_t> requests_per_connection{};
   uint32_t keep_alive_s = 75;
   std::optional<uint32_t> header_timeout_s{};

@@ -66,11 +66,10 @@ v1::RouteTable table_of(Reads& reads, const Defaults& defaults, Notes& notes) {
   }
   add_map_headers(reads, defaults.proxy_set_headers, "proxy-set-headers", true, table, notes);
   if (defaults.hsts) {
-    v1::HeaderMods* mods = table.add_filters()->mutable_response_headers();
-    v1::NameValue* hsts = mods->add_set();
-    hsts->set_name("Strict-Transport-Security");
-    hsts->set_value("max-age=" + std::to_string(defaults.hsts_max_age) +
-                    (defaults.hsts_subdomains ? "; includeSubDomains" : "") + (defaults.hsts_preload ? "; preload" : ""));
+    v1::Hsts* hsts = table.add_filters()->mutable_hsts();
+    hsts->mutable_max_age()->set_seconds(static_cast<int64_t>(defaults.hsts_max_age));
+    hsts->set_include_subdomains(defaults.hsts_subdomains ? v1::TOGGLE_ON : v1::TOGGLE_OFF);
+    hsts->set_preload(defaults.hsts_preload);
   }
   v1::HeaderMods hidden;
   for (const std::string& name : defaults.hide_headers) {
@@ -89,9 +88,6 @@ v1::RouteTable table_of(Reads& reads, const Defaults& defaults, Notes& notes) {
 void add_limits(const Defaults& defaults, v1::Listener& listener) {
   v1::ListenerLimits* limits = listener.mutable_limits();
   limits->set_body_bytes(0);  // each route has its own
-  if (defaults.streams_per_connection) {
-    limits->set_streams_per_connection(std::clamp(*defaults.streams_per_connection, 1U, 65536U));
-  }
   if (defaults.requests_per_connection) limits->set_requests_per_connection(*defaults.requests_per_connection);
   v1::ListenerTimeouts* times = listener.mutable_timeouts();
   times->mutable_idle()->set_seconds(defaults.keep_alive_s);
@@ -167,7 +163,7 @@ Globals read_globals(Reads& reads, const Settings& settings) {
 }
 
 std::vector<v1::Listener> http_listeners(const Settings& settings, const Globals& globals,
-                                         const HostCertificates& certificates, const std::string& client_authorities) {
+                                         const HostCertificates& certificates) {
   const Defaults& defaults = globals.defaults;
   std::vector<v1::Listener> listeners;
   if (settings.http.port != 0) listeners.push_back(listener_at("http", settings.http, defaults));
@@ -196,10 +192,6 @@ std::vector<v1::Listener> http_listeners(const Settings& settings, const Globals
   tls->set_ciphers(defaults.tls_ciphers);
   if (!defaults.tls_tickets) tls->set_tickets(v1::TOGGLE_OFF);
   tls->set_require_known_name(defaults.reject_unknown_names);
-  if (!client_authorities.empty()) {
-    tls->set_client_ca(client_authorities);
-    tls->set_client_certificate(v1::CLIENT_CERTIFICATE_HTTP);
-  }
   listeners.push_back(std::move(https));
   return listeners;
 }

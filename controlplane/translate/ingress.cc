@@ -330,6 +330,10 @@ void IngressReader::read_canary() {
     ignore("canary-weight", "it is more than the total of " + std::to_string(canary.total) + ", so all requests go to the canary");
     canary.weight = canary.total;
   }
+  if (const auto behavior = text("affinity-canary-behavior")) {
+    canary.sticky = *behavior != "legacy";
+    if (*behavior != "legacy" && *behavior != "sticky") ignore("affinity-canary-behavior", quote_json(*behavior) + " is neither sticky nor legacy");
+  }
   model_->canary = canary;
 }
 

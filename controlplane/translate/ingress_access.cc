@@ -237,22 +237,13 @@ void IngressReader::read_external_auth() {
       header->set_value(ours);
     }
   }
-  if (const auto cache = part("auth-cache-key", defaults_.auth_cache_key)) {
-    const std::string ours = our_variables(*cache, {});
-    const std::string wrong = unknown_variable(ours);
-    if (wrong.empty()) {
-      message.set_cache_key(ours);
-    } else {
-      ignore("auth-cache-key", wrong);
-    }
+  // Every request is asked about: what an answer was remembered for could be withdrawn meanwhile.
+  if (part("auth-cache-key", defaults_.auth_cache_key)) {
+    notes_.inform("AnnotationWithoutEffect", "auth-cache-key: no effect here: the service is asked about every request");
   }
   if (const auto durations = part("auth-cache-duration", defaults_.auth_cache_duration)) {
-    const auto parsed = parse_cache_durations(*durations);
-    if (!parsed) return deny("auth-cache-duration", quote_json(*durations) + " is no list such as 200 202 10m, 401 5m");
-    if (message.cache_key().empty()) {
-      notes_.inform("AnnotationWithoutEffect", "auth-cache-duration: it counts only with auth-cache-key");
-    } else {
-      for (const v1::CacheDuration& duration : *parsed) *message.add_cache() = duration;
+    if (!parse_cache_durations(*durations)) {
+      return deny("auth-cache-duration", quote_json(*durations) + " is no list such as 200 202 10m, 401 5m");
     }
   }
   // In ingress-nginx a malformed value here takes the whole authentication away.
@@ -279,11 +270,9 @@ void IngressReader::read_client_certificate() {
   if (mode == "off") return;
   if (mode == "optional" || mode == "optional_no_ca") {
     access.set_required(v1::TOGGLE_OFF);
-    if (mode == "optional_no_ca") {
-      notes_.warn("AnnotationNotSupported", "auth-tls-verify-client: optional_no_ca is taken as optional: certificates are verified");
-    }
+    access.set_accept_unknown(mode == "optional_no_ca");
   } else if (mode != "on") {
-    ignore("auth-tls-verify-client", quote_json(mode) + " is none of on, off, optional");
+    ignore("auth-tls-verify-client", quote_json(mode) + " is none of on, off, optional, optional_no_ca");
   }
   const auto unusable = [&](const std::string& why) {
     model_->client_certificate_unusable = true;

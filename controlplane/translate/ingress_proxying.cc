@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint32_t kLongestSeconds = 31622400;  // what a duration of the resources may have: 366 days
 constexpr uint32_t kMostAttempts = 10;
-constexpr uint64_t kUsualHeaderBytes = 65536;
+constexpr uint64_t kResponseHeadBytes = 65536;
 
 void clamp_seconds(uint32_t seconds, google::protobuf::Duration* into) {
   into->set_seconds(std::min(seconds, kLongestSeconds));
@@ -152,17 +152,25 @@ void IngressReader::read_sizes_and_times() {
     }
     clamp_seconds(*seconds, (model_->proxy.mutable_timeouts()->*time.into)());
   }
-  for (const char* name : {"proxy-request-buffering", "proxy-buffering"}) {
-    if (const auto on = on_off(name); on && *on) {
-      notes_.warn("AnnotationNotSupported", std::string(name) + ": bodies are streamed; on is not supported yet");
-    }
+  if (on_off("proxy-request-buffering").value_or(defaults_.request_buffering)) {
+    model_->proxy.set_request_buffering(v1::TOGGLE_ON);
+  }
+  if (on_off("proxy-buffering").value_or(false)) {
+    notes_.inform("AnnotationWithoutEffect", "proxy-buffering: no effect here: answers are streamed to every client as it takes them");
+  }
+  const uint32_t rate = number("limit-rate").value_or(defaults_.limit_rate_kb);
+  const uint32_t after = number("limit-rate-after").value_or(defaults_.limit_rate_after_kb);
+  if (rate != 0) {
+    v1::Bandwidth* bandwidth = add_filter().mutable_bandwidth();
+    bandwidth->set_bytes_per_second(uint64_t{rate} * 1024);
+    bandwidth->set_after_bytes(uint64_t{after} * 1024);
   }
   if (const auto value = text("proxy-buffer-size")) {
     const auto size = parse_size(*value);
-    if (!size || *size > (uint64_t{1} << 24)) {
+    if (!size) {
       ignore("proxy-buffer-size", quote_json(*value) + " is no size such as 16k");
-    } else if (*size > kUsualHeaderBytes) {
-      model_->proxy.set_max_response_header_bytes(static_cast<uint32_t>(*size));
+    } else if (*size > kResponseHeadBytes) {
+      notes_.warn("AnnotationNotSupported", "proxy-buffer-size: response heads may have 64 KiB, not more");
     }
   }
   model_->access_log = flag("enable-access-log", defaults_.access_log);
@@ -271,6 +279,7 @@ void IngressReader::read_affinity() {
     if (affinity.same_site().empty()) ignore("session-cookie-samesite", quote_json(*same_site) + " is none of None, Lax, Strict");
   }
   if (flag("session-cookie-secure", false)) affinity.set_secure(v1::TOGGLE_ON);
+  affinity.set_conditional_same_site_none(flag("session-cookie-conditional-samesite-none", false));
   affinity.set_change_on_failure(flag("session-cookie-change-on-failure", false));
   *model_->proxy.mutable_affinity() = affinity;
   if (model_->balance) notes_.inform("AnnotationWithoutEffect", "upstream-hash-by, load-balance: affinity goes first");

@@ -295,7 +295,13 @@ class HostMerger {
   void add_filters(const Location& location, v1::Route& route) {
     const IngressModel& ingress = *location.ingress;
     const std::string& path = location.rule->path;
-    for (const v1::HttpFilter& filter : ingress.filters) *route.add_filters() = filter;
+    for (const v1::HttpFilter& filter : ingress.filters) {
+      v1::HttpFilter* added = route.add_filters();
+      *added = filter;
+      if (added->has_error_pages()) {
+        add_facts(ingress, *location.rule, *added->mutable_error_pages()->mutable_request_headers());
+      }
+    }
     const bool redirect = (certificate_ && ingress.ssl_redirect) || ingress.force_ssl_redirect;
     if (redirect && !is_among(path, defaults_.no_tls_redirect_locations)) {
       v1::TlsRedirect* to_tls = route.add_filters()->mutable_tls_redirect();
@@ -352,8 +358,35 @@ class HostMerger {
     if (!proxy->host_rewrite().empty()) {
       proxy->set_host_rewrite(our_variables(proxy->host_rewrite(), {{"service_name", rule.service}, {"service_port", rule.port}}));
     }
+    if (!proxy->fallback_upstream().empty()) {
+      const auto fact = [&](const char* name, const std::string& value) {
+        v1::NameValue* header = proxy->add_fallback_headers();
+        header->set_name(name);
+        header->set_value(value);
+      };
+      fact("X-Code", "503");
+      fact("X-Format", "$header_accept");
+      fact("X-Original-URI", "$request_uri");
+      add_facts(ingress, rule, *proxy->mutable_fallback_headers());
+      fact("X-Request-ID", "$request_id");
+    }
     proxy->add_backends()->set_upstream(rule.upstream->name());
     if (location.canary_of != nullptr) add_canary(*location.canary_of, *location.canary_rule, route);
+  }
+
+  // What a default backend is told about the Ingress, as ingress-nginx does.
+  static void add_facts(const IngressModel& ingress, const PathRule& rule,
+                        google::protobuf::RepeatedPtrField<v1::NameValue>& into) {
+    const std::pair<const char*, const std::string&> facts[] = {{"X-Namespace", ingress.ref.namespace_()},
+                                                                 {"X-Ingress-Name", ingress.ref.name()},
+                                                                 {"X-Service-Name", rule.service},
+                                                                 {"X-Service-Port", rule.port}};
+    for (const auto& [name, value] : facts) {
+      if (value.empty()) continue;
+      v1::NameValue* header = into.Add();
+      header->set_name(name);
+      header->set_value(value);
+    }
   }
 
   void add_canary(const IngressModel& ingress, const PathRule& rule, v1::Route& route) {
@@ -364,6 +397,7 @@ class HostMerger {
     v1::Backend* backend = proxy->add_backends();
     backend->set_upstream(rule.upstream->name());
     backend->set_weight(canary.weight);
+    if (proxy->has_affinity() && !canary.sticky) backend->set_sticky(v1::TOGGLE_OFF);
     const auto choose = [&](bool header, const std::string& name, uint32_t which) {
       v1::BackendChoice* choice = proxy->add_choices();
       choice->set_backend(which);

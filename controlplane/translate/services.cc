@@ -116,6 +116,10 @@ UpstreamPtr service_upstream(Reads& reads, const Settings& settings, const v1::C
   if (headless || external) speech.by_address = false;  // nothing to send to but the endpoints
   spec->message.set_name(base + ":" + canonical.text() + variant_of(speech));
   fill(speech, connection, spec->message);
+  // As ingress-nginx names it, so that cookies it gave out go on working.
+  if (speech.protocol != v1::UPSTREAM_STREAM && speech.protocol != v1::UPSTREAM_DATAGRAM) {
+    spec->message.set_sticky_name(std::string(name_space) + "-" + std::string(service) + "-" + std::to_string(canonical.number));
+  }
   if (external) {
     if (!is_valid_host_name(about.external_name())) return unavailable("the Service " + base + " has no valid externalName");
     add_endpoint(*spec, normalize_host(about.external_name()), canonical.number);

@@ -64,7 +64,6 @@ void Translator::reset() {
   upstreams_.clear();
   upstreams_of_service_.clear();
   secret_uses_.clear();
-  authorities_.clear();
   feeds_.clear();
   notes_of_.clear();
   note_places_.clear();
@@ -199,10 +198,6 @@ void Translator::withdraw(const IngressModel& model) {
     secret_uses_[secret->message.name()].users.erase(model.precedence);
     dirty_secrets_.insert(secret->message.name());
   }
-  if (model.client_certificate) {
-    erase_from(authorities_, model.client_certificate->secret(), model.precedence);
-    dirty_listeners_ = true;
-  }
   const auto at = std::lower_bound(output_.admitted.begin(), output_.admitted.end(), model.ref, admitted_before);
   if (at != output_.admitted.end() && !admitted_before(model.ref, *at)) output_.admitted.erase(at);
 }
@@ -219,10 +214,6 @@ void Translator::enter(const IngressPtr& model) {
     use.content = secret;
     use.users.insert(model->precedence);
     dirty_secrets_.insert(secret->message.name());
-  }
-  if (model->client_certificate) {
-    authorities_[model->client_certificate->secret()].insert(model->precedence);
-    dirty_listeners_ = true;
   }
   const auto at = std::lower_bound(output_.admitted.begin(), output_.admitted.end(), model->ref, admitted_before);
   output_.admitted.insert(at, model->ref);
@@ -465,29 +456,15 @@ void Translator::rebuild_secrets() {
       secret_uses_.erase(use);
     } else {
       put(control::v1::KIND_TLS_SECRET, name, use->second.content->resource);
-      if (authorities_.contains(name)) dirty_listeners_ = true;
     }
   }
 }
 
 void Translator::rebuild_listeners() {
-  // The authorities of all hosts together: what a client is asked for. Which of them counts, its host's filter says.
-  v1::TlsSecret authorities;
-  authorities.set_name(kClientAuthorities);
-  for (const auto& [name, users] : authorities_) {
-    authorities.mutable_ca_pem()->append(secret_uses_.at(name).content->message.ca_pem() + "\n");
-  }
-  const bool asked = !authorities.ca_pem().empty();
-  if (asked) {
-    put_message(control::v1::KIND_TLS_SECRET, kClientAuthorities, authorities, {});
-  } else {
-    put(control::v1::KIND_TLS_SECRET, kClientAuthorities, nullptr);
-  }
   HostCertificates certificates;
   for (const auto& [name, entry] : hosts_) certificates.insert(entry.certificates.begin(), entry.certificates.end());
   std::set<std::string> made;
-  for (const v1::Listener& listener :
-       http_listeners(settings_, globals_, certificates, asked ? kClientAuthorities : "")) {
+  for (const v1::Listener& listener : http_listeners(settings_, globals_, certificates)) {
     made.insert(listener.name());
     put_message(control::v1::KIND_LISTENER, listener.name(), listener, {});
   }

@@ -95,7 +95,6 @@ class Translator {
   std::map<std::string, std::map<Precedence, UpstreamUser>> upstreams_;
   std::map<world::ObjectKey, std::set<std::string>> upstreams_of_service_;
   std::map<std::string, SecretUse> secret_uses_;
-  std::map<std::string, std::set<Precedence>> authorities_;  // TlsSecrets that judge client certificates
   std::map<std::string, Feed> feeds_;  // by Upstream
   std::map<std::string, std::vector<Note>> notes_of_;        // by source
 
