@@ -1,11 +1,10 @@
 #include "controlplane/controller/controller.h"
 
 #include <cstdio>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "controlplane/controller/injection.h"
+#include "controlplane/controller/read_file.h"
 #include "controlplane/controller/trust.h"
 #include "controlplane/identity/file_secret_store.h"
 #include "controlplane/identity/kubernetes_store.h"
@@ -17,7 +16,6 @@ namespace {
 
 constexpr const char* kClusterSet = "kubernetes";
 constexpr const char* kFileSet = "file";
-constexpr const char* kStreamAnnotation = "headgate.dev/stream-address";
 constexpr Duration kFileInterval = std::chrono::milliseconds(500);
 
 // "NAMESPACE/NAME", checked by the options.
@@ -25,14 +23,6 @@ std::pair<std::string, std::string> split(const std::string& name) {
   const size_t slash = name.find('/');
   if (slash == std::string::npos) return {};
   return {name.substr(0, slash), name.substr(slash + 1)};
-}
-
-std::optional<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file) return std::nullopt;
-  return std::move(text).str();
 }
 
 std::string port_of(const std::string& address) { return address.substr(address.rfind(':') + 1); }
@@ -86,11 +76,13 @@ bool Controller::start_kubernetes(std::string& problem) {
       (options_.pod_name.empty() ? "headgate-controller" : options_.pod_name) + "_" + std::to_string(system_clock().wall().time_since_epoch().count());
 
   kube::LeaseOptions lease{.name_space = options_.pod_namespace, .name = options_.lease, .identity = identity};
+  std::string address;
   if (!options_.pod_address.empty()) {
     const bool v6 = options_.pod_address.find(':') != std::string::npos;
-    lease.annotations[kStreamAnnotation] =
-        (v6 ? "[" + options_.pod_address + "]" : options_.pod_address) + ":" + port_of(options_.stream_address);
+    address = (v6 ? "[" + options_.pod_address + "]" : options_.pod_address) + ":" + port_of(options_.stream_address);
+    lease.annotations[kStreamAnnotation] = address;
   }
+  leadership_.emplace(identity, std::move(address));
   lease_ = std::make_unique<kube::Lease>(*transport_, std::move(lease), [this](bool) { wakeup_.wake(); });
   events_ = std::make_unique<kube::EventRecorder>(
       *transport_, kube::EventOptions{.controller = options_.translation.controller, .instance = identity});
@@ -135,7 +127,7 @@ bool Controller::start_server(std::string& problem) {
     if (!options_.client_ca.empty()) {
       const auto pem = read_file(options_.client_ca);
       if (!pem) {
-        problem = "-client-ca " + options_.client_ca + ": the file cannot be read";
+        problem = "-client-ca " + options_.client_ca + ": " + pem.error().detail;
         return false;
       }
       trust.client_ca_pem = *pem;
@@ -235,15 +227,21 @@ void Controller::translate_world() {
   if (changes == translated_changes_) return;
   const MonotonicTime began = system_clock().now();
   // Frozen after the count was read: a change in between is seen now and looked at once more.
-  const auto output = std::make_shared<const translate::Output>(translator_->update(cluster_->freeze()));
+  const translate::Output& output = translator_->update(cluster_->freeze());
+  const bool first = translated_changes_ == UINT64_MAX;
   translated_changes_ = changes;
-  server_->publish(kClusterSet, output);
-  writer_->set_admitted(output->admitted);
-  writer_->set_notes(output->notes);
+  const translate::Output::Changes seen = std::exchange(seen_, output.changes);
+  if (first || seen.resources != output.changes.resources) {
+    auto published = std::make_shared<translate::Output>();
+    published->resources = output.resources;
+    server_->publish(kClusterSet, std::move(published));
+  }
+  if (first || seen.admitted != output.changes.admitted) writer_->set_admitted(output.admitted);
+  if (first || seen.notes != output.changes.notes) writer_->set_notes(output.notes);
   ++counts_.translations;
   counts_.translate_nanoseconds += static_cast<uint64_t>((system_clock().now() - began).count());
-  counts_.resources = output->resources.size();
-  counts_.notes = output->notes.size();
+  counts_.resources = output.resources.size();
+  counts_.notes = output.notes.size();
 }
 
 void Controller::tell_rejects() {
@@ -257,17 +255,14 @@ void Controller::tell_rejects() {
 
 void Controller::follow_leader() {
   if (lease_ == nullptr) return;
-  std::string leader;
-  if (!lease_->leads()) {
-    const auto annotations = lease_->leader().annotations;
-    if (const auto address = annotations.find(kStreamAnnotation); address != annotations.end()) leader = address->second;
-  }
-  const std::string now = lease_->leads() ? "ourselves" : leader;
-  if (now == followed_) return;
-  followed_ = now;
-  HG_LOG(kInfo, kControl, "leadership", {"leader", now.empty() ? "unknown" : now});
-  server_->follow(leader, trust_ == nullptr ? "" : trust_->authority().roots_pem(), trust_ == nullptr ? "" : trust_->server_name());
-  writer_->on_leadership();
+  const Leadership::Change change = leadership_->look(lease_->leads(), lease_->leader());
+  if (change.leads) writer_->on_leadership();
+  // A relay outlives several roots: what it begins with must be what the leader's certificate leads to.
+  const std::string roots = trust_ == nullptr ? "" : trust_->authority().roots_pem();
+  const bool other_roots = std::exchange(relay_roots_, roots) != roots && !leadership_->target().empty();
+  if (!change.target && !other_roots) return;
+  HG_LOG(kInfo, kControl, "relay", {"leader", leadership_->target().empty() ? "none to follow" : leadership_->target()});
+  server_->follow(leadership_->target(), roots, trust_ == nullptr ? "" : trust_->server_name());
 }
 
 admin::Admin::State Controller::state() const {
@@ -297,6 +292,9 @@ admin::Admin::State Controller::state() const {
                              static_cast<double>(events.written)});
     state.samples.push_back({"headgate_controller_events_dropped_total", "Events that were not: too many at once.", true, {},
                              static_cast<double>(events.dropped + events.limited)});
+  }
+  if (trust_ != nullptr) {
+    for (auto& sample : trust_->samples()) state.samples.push_back(std::move(sample));
   }
   if (injection_ != nullptr) {
     for (const auto& [key, count] : injection_->counts()) {

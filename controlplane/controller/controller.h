@@ -20,6 +20,7 @@
 #include "controlplane/admin/admin.h"
 #include "controlplane/controller/file_source.h"
 #include "controlplane/controller/kubernetes_source.h"
+#include "controlplane/controller/leadership.h"
 #include "controlplane/controller/options.h"
 #include "controlplane/controller/wakeup.h"
 #include "controlplane/kube/events.h"
@@ -68,6 +69,7 @@ class Controller {
   std::unique_ptr<kube::Transport> transport_;
   std::unique_ptr<kube::EventRecorder> events_;
   std::unique_ptr<kube::Lease> lease_;
+  std::optional<Leadership> leadership_;
   std::unique_ptr<status::Writer> writer_;
   std::unique_ptr<KubernetesSource> cluster_;
   std::unique_ptr<translate::Translator> translator_;
@@ -80,7 +82,8 @@ class Controller {
 
   // Of the loop.
   uint64_t translated_changes_ = UINT64_MAX;
-  std::string followed_;
+  translate::Output::Changes seen_;  // of the latest translation
+  std::string relay_roots_;  // that the relay was begun with
   MonotonicTime trust_checked_{};
   bool led_ = false;
   MonotonicTime file_checked_{};

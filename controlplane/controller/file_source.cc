@@ -5,27 +5,14 @@
 #include <algorithm>
 #include <climits>
 #include <ctime>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
+#include "controlplane/controller/read_file.h"
 #include "proto/json/config_file.h"
 
 namespace headgate::controller {
 
 namespace {
-
-constexpr size_t kMaxFile = 64 << 20;
-
-Result<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error{.code = Errc::kNotFound, .sys_errno = errno, .detail = "the file cannot be read"};
-  std::ostringstream text;
-  text << file.rdbuf();
-  std::string contents = std::move(text).str();
-  if (contents.size() > kMaxFile) return Error{.code = Errc::kTooLarge, .detail = "the file is larger than 64 MiB"};
-  return contents;
-}
 
 std::string working_directory() {
   char path[PATH_MAX];

@@ -32,7 +32,9 @@ void KubernetesSource::FanOut::on_delete(ObjectKind kind, std::string_view name_
 }
 
 KubernetesSource::KubernetesSource(kube::Transport& transport, KubernetesSourceOptions options)
-    : store_(std::move(options.on_change)), sinks_(sinks(store_, options.listeners)) {
+    : store_(std::move(options.on_change)),
+      sinks_(sinks(store_, options.listeners)),
+      own_namespace_(options.own_namespace) {
   for (const ObjectKind kind : {ObjectKind::kIngress, ObjectKind::kService, ObjectKind::kEndpointSlice,
                                 ObjectKind::kSecret, ObjectKind::kConfigMap}) {
     add_watch(transport, {.kind = kind, .name_space = options.name_space});
@@ -66,9 +68,24 @@ std::vector<std::pair<ObjectKind, kube::WatchCounts>> KubernetesSource::counts()
 }
 
 identity::PodStanding KubernetesSource::standing(const publish::Caller& caller) const {
+  // Pods elsewhere (sidecars) are not watched: there is what the TokenReview said, and no more.
+  if (own_namespace_.empty() || caller.namespace_name != own_namespace_) return identity::PodStanding::kRuns;
+  return pod_standing(store_.freeze(), caller);
+}
+
+identity::PodStanding pod_standing(const world::World& world, const publish::Caller& caller) {
   using identity::PodStanding;
-  if (caller.pod.empty()) return PodStanding::kRuns;  // the token is bound to no Pod: its ServiceAccount was reviewed
-  const auto pod = store_.freeze().find<kubernetes::Pod>(caller.namespace_name, caller.pod);
+  if (caller.pod.empty() && caller.pod_uid.empty()) return PodStanding::kRuns;  // bound to no Pod: that was reviewed
+  std::shared_ptr<const kubernetes::Pod> pod;
+  if (!caller.pod.empty()) {
+    pod = world.find<kubernetes::Pod>(caller.namespace_name, caller.pod);
+  } else {
+    world.objects(ObjectKind::kPod).visit_all([&](const world::ObjectKey&, const kube::ObjectPtr& object) {
+      const auto& metadata = world::metadata_of(*object);
+      if (metadata.uid() != caller.pod_uid || metadata.namespace_() != caller.namespace_name) return;
+      pod = std::static_pointer_cast<const kubernetes::Pod>(object);
+    });
+  }
   if (pod == nullptr) return PodStanding::kUnknown;
   if (!caller.pod_uid.empty() && pod->metadata().uid() != caller.pod_uid) return PodStanding::kEnded;
   if (pod->spec().service_account_name() != caller.service_account) return PodStanding::kEnded;

@@ -25,6 +25,9 @@ struct KubernetesSourceOptions {
   std::vector<kube::ObjectSink*> listeners;  // hear what the World hears, after it
 };
 
+// Is the Pod of the caller there, with that ServiceAccount, and not at its end? A certificate names it by its UID alone.
+identity::PodStanding pod_standing(const world::World& world, const publish::Caller& caller);
+
 class KubernetesSource {
  public:
   KubernetesSource(kube::Transport& transport, KubernetesSourceOptions options);
@@ -41,7 +44,7 @@ class KubernetesSource {
   [[nodiscard]] world::World freeze() const { return store_.freeze(); }
   [[nodiscard]] std::vector<std::pair<kube::ObjectKind, kube::WatchCounts>> counts() const;
 
-  // Is this dataplane's Pod there, with that ServiceAccount, and not at its end?
+  // Of the dataplane's Pod, in the cache of the Pods we watch.
   [[nodiscard]] identity::PodStanding standing(const publish::Caller& caller) const;
 
  private:
@@ -61,6 +64,7 @@ class KubernetesSource {
 
   world::Store store_;
   FanOut sinks_;
+  const std::string own_namespace_;
   std::vector<kube::ObjectKind> kinds_;
   std::vector<std::unique_ptr<kube::Watch>> watches_;
 };

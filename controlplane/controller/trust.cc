@@ -109,6 +109,28 @@ Result<identity::KeyPair> Trust::fallback_certificate() {
   return Error{.code = Errc::kExists, .detail = "another controller keeps changing the default certificate"};
 }
 
+std::vector<admin::Admin::Sample> Trust::samples() const {
+  std::vector<admin::Admin::Sample> all;
+  if (certify_ == nullptr) return all;
+  const auto add = [&](const char* name, const char* help, const char* result, uint64_t count) {
+    all.push_back({name, help, true, {{"result", result}}, static_cast<double>(count)});
+  };
+  constexpr const char* kCertificates = "headgate_controller_certificates_total";
+  constexpr const char* kAsked = "Certificates that dataplanes asked for with a token.";
+  add(kCertificates, kAsked, "issued", certify_->issued());
+  add(kCertificates, kAsked, "refused", certify_->refused());
+  constexpr const char* kTokens = "headgate_controller_tokens_total";
+  constexpr const char* kShown = "Tokens that were shown: reviewed by the API server, or known from a review before; of them "
+                                 "denied, left undecided because it did not answer, or not asked because of too many.";
+  const identity::TokenVerifier::Counts& counts = tokens_->counts();
+  add(kTokens, kShown, "reviewed", counts.reviews);
+  add(kTokens, kShown, "remembered", counts.remembered);
+  add(kTokens, kShown, "denied", counts.denied);
+  add(kTokens, kShown, "failed", counts.failed);
+  add(kTokens, kShown, "limited", counts.limited);
+  return all;
+}
+
 std::vector<grpc::Service*> Trust::services() {
   if (certify_ == nullptr) return {};
   return {certify_.get()};

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "controlplane/admin/admin.h"
 #include "controlplane/controller/options.h"
 #include "controlplane/identity/authority.h"
 #include "controlplane/identity/caller_authenticator.h"
@@ -40,6 +41,9 @@ class Trust {
   [[nodiscard]] const publish::ServerCertificate& certificate() const { return certificate_; }
   // From now on each new certificate goes there.
   void serve(publish::Server* server) { server_ = server; }
+
+  // What became of tokens and requests for certificates; any thread.
+  [[nodiscard]] std::vector<admin::Admin::Sample> samples() const;
 
   // For clients of HTTPS without a known name: kept in the store, so that all replicas show the same.
   Result<identity::KeyPair> fallback_certificate();

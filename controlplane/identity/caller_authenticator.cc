@@ -63,7 +63,7 @@ Result<Caller> CallerAuthenticator::check_standing(Caller caller) const {
   if (rules_.standing == nullptr || caller.pod_uid.empty()) return caller;
   switch (rules_.standing(caller)) {
     case PodStanding::kRuns: return caller;
-    case PodStanding::kUnknown: return Error{.code = Errc::kNotFound, .detail = "the Pod has not been seen yet"};
+    case PodStanding::kUnknown: return Error{.code = Errc::kNotFound, .detail = "the Pod is not known: too new, or gone"};
     case PodStanding::kEnded: return denied("the Pod has ended, or is another's");
   }
   return denied("the standing of the Pod");

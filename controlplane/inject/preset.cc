@@ -13,7 +13,7 @@
 namespace headgate::inject {
 namespace {
 
-using Json = nlohmann::ordered_json;  // users read the result: keys stay in our order
+using Ordered = nlohmann::ordered_json;  // users read the result: keys stay in our order
 
 constexpr const char* kExpected =
     "expected tls:PORT->TARGET, http:PORT->TARGET, static:PORT->/FOLDER, tcp:PORT->[tls/]HOST:PORT or "
@@ -45,10 +45,10 @@ class Compiler {
 
   CompiledPreset finish() {
     if (!result_.problems.empty()) return std::move(result_);
-    Json file = {{"listen", listen_}};
+    Ordered file = {{"listen", listen_}};
     if (result_.needs_tls_secret) file["tls"] = {{"cert", in_secret("tls.crt")}, {"key", in_secret("tls.key")}};
     file["dispatch"] = dispatch_;
-    result_.json = file.dump(2, ' ', false, Json::error_handler_t::replace);
+    result_.json = file.dump(2, ' ', false, Ordered::error_handler_t::replace);
     return std::move(result_);
   }
 
@@ -133,7 +133,7 @@ class Compiler {
     }
     const std::string name = listen("tcp", port, "tcp://127.0.0.1");
     if (name.empty()) return;
-    Json rule = {{"listener", name}, {"handler", "forward"}, {"forward_to", uri}};
+    Ordered rule = {{"listener", name}, {"handler", "forward"}, {"forward_to", uri}};
     if (tls && has_tls_secret_) {
       rule["tls"] = {{"ca", in_secret("ca.crt")}, {"cert", in_secret("tls.crt")}, {"key", in_secret("tls.key")}};
     }
@@ -153,8 +153,8 @@ class Compiler {
   const bool has_tls_secret_;
   std::string_view preset_;
   std::vector<uint16_t> ports_;
-  Json listen_ = Json::array();
-  Json dispatch_ = Json::array();
+  Ordered listen_ = Ordered::array();
+  Ordered dispatch_ = Ordered::array();
   CompiledPreset result_;
 };
 

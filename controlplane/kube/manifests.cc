@@ -168,9 +168,9 @@ void add_string_data(const YAML::Node& document, google::protobuf::Message& obje
   }
 }
 
-class Reader {
+class ManifestReader {
  public:
-  explicit Reader(Manifests& into) : into_(into) {}
+  explicit ManifestReader(Manifests& into) : into_(into) {}
 
   void read_file(const ManifestFile& file) {
     file_ = &file;
@@ -238,7 +238,7 @@ class Reader {
 
 Manifests read_manifests(const std::vector<ManifestFile>& files) {
   Manifests manifests;
-  Reader reader(manifests);
+  ManifestReader reader(manifests);
   for (const ManifestFile& file : files) reader.read_file(file);
   return manifests;
 }

@@ -38,7 +38,8 @@ class Authenticator {
  public:
   virtual ~Authenticator() = default;
   // kDenied: it is nobody we know (the stream ends with UNAUTHENTICATED). Any other error: we could not find out (the
-  // stream ends with UNAVAILABLE, and the dataplane comes back). `Error::detail` is logged, and sent for kDenied.
+  // stream ends with UNAVAILABLE, and the dataplane comes back). `Error::detail` is logged, and sent for kDenied and
+  // for kNotFound (what the credentials are bound to is not there, or not yet).
   virtual Result<Caller> authenticate(const Credentials& credentials) = 0;
 };
 

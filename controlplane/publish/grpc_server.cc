@@ -23,15 +23,20 @@ std::string address_of(const grpc::CallbackServerContext& call) {
   return colon == std::string::npos ? peer : peer.substr(colon + 1);
 }
 
+// Leaf first. With OpenSSL the chain of a client is what it sent besides its leaf, with BoringSSL the leaf begins it.
+std::string client_chain(const grpc::AuthContext& authentication) {
+  const auto property = [&](const char* name) {
+    const auto values = authentication.FindPropertyValues(name);
+    return values.empty() ? std::string() : std::string(values[0].data(), values[0].size());
+  };
+  std::string leaf = property("x509_pem_cert");
+  std::string chain = property("x509_pem_cert_chain");
+  return chain.starts_with(leaf) ? chain : leaf + chain;
+}
+
 Credentials credentials_of(const grpc::CallbackServerContext& call) {
   Credentials shown{.address = address_of(call)};
-  if (const auto authentication = call.auth_context()) {
-    for (const char* name : {"x509_pem_cert_chain", "x509_pem_cert"}) {
-      const auto values = authentication->FindPropertyValues(name);
-      if (values.empty() || !shown.certificate_chain_pem.empty()) continue;
-      shown.certificate_chain_pem.assign(values[0].data(), values[0].size());
-    }
-  }
+  if (const auto authentication = call.auth_context()) shown.certificate_chain_pem = client_chain(*authentication);
   constexpr std::string_view kBearer = "Bearer ";
   const auto range = call.client_metadata().equal_range("authorization");
   for (auto field = range.first; field != range.second; ++field) {
@@ -135,20 +140,19 @@ class GrpcServer final : public Server {
   }
 
   bool listen(std::string& problem) {
-    std::shared_ptr<grpc::ServerCredentials> credentials;
     if (options_.plaintext) {
-      credentials = grpc::InsecureServerCredentials();
+      credentials_ = grpc::InsecureServerCredentials();
     } else {
       certificate_ = std::make_shared<CertificateSource>();
       if (!certificate_->set(options_.certificate)) {
         problem = "the certificate and the key cannot be used together";
         return false;
       }
-      credentials = std::make_shared<RotatingCredentials>(certificate_);
+      credentials_ = std::make_shared<RotatingCredentials>(certificate_);
     }
     grpc::ServerBuilder builder;
     int port = 0;
-    builder.AddListeningPort(options_.address, credentials, &port);
+    builder.AddListeningPort(options_.address, credentials_, &port);
     builder.RegisterService(&streams_);
     builder.RegisterService(&relays_);
     for (grpc::Service* service : options_.services) builder.RegisterService(service);
@@ -177,40 +181,48 @@ class GrpcServer final : public Server {
     if (certificate_ == nullptr || !certificate_->set(certificate)) return false;
     const std::lock_guard lock(relay_mutex_);
     options_.certificate = certificate;
+    restart_relay();  // it shows the certificate, too
     return true;
   }
   [[nodiscard]] std::vector<FactsPtr> facts() const override { return hub_.facts(); }
   [[nodiscard]] uint64_t digest(std::string_view set) const override { return hub_.digest(set); }
   void follow(std::string_view address, std::string_view roots_pem, std::string_view server_name) override {
     const std::lock_guard lock(relay_mutex_);
-    if (relay_ != nullptr) {
-      hub_.set_relay({});
-      relay_->stop();
-      relay_ = nullptr;
-    }
-    if (address.empty()) return;
-    RelayTarget target{.address = std::string(address), .server_name = std::string(server_name)};
-    if (!options_.plaintext) {
-      target.tls = true;
-      target.roots_pem = roots_pem;
-      target.certificate = options_.certificate;
-    }
-    relay_ = std::make_shared<RelayClient>(std::move(target), [this] { return hub_.own_facts(); });
-    hub_.set_relay([relay = relay_](const FactsPtr& facts) { relay->tell(facts); });
-    relay_->start();
+    relay_target_ = {.address = std::string(address),
+                     .server_name = std::string(server_name),
+                     .tls = !options_.plaintext,
+                     .roots_pem = std::string(roots_pem)};
+    restart_relay();
   }
   [[nodiscard]] uint16_t port() const override { return port_; }
   [[nodiscard]] size_t streams() const override { return hub_.streams(); }
 
  private:
+  // With `relay_mutex_` held.
+  void restart_relay() {
+    if (relay_ != nullptr) {
+      hub_.set_relay({});
+      relay_->stop();
+      relay_ = nullptr;
+    }
+    if (relay_target_.address.empty()) return;
+    if (relay_target_.tls) relay_target_.certificate = options_.certificate;
+    relay_ = std::make_shared<RelayClient>(relay_target_, [this] { return hub_.own_facts(); });
+    hub_.set_relay([relay = relay_](const FactsPtr& facts) { relay->tell(facts); });
+    relay_->start();
+  }
+
   ServerOptions options_;
   std::shared_ptr<CertificateSource> certificate_;
+  // Each handshake asks them for the certificate, and gRPC keeps no share in them: they outlive server_.
+  std::shared_ptr<grpc::ServerCredentials> credentials_;
   Hub hub_;
   StreamService streams_;
   RelayService relays_;
   std::unique_ptr<grpc::Server> server_;
   uint16_t port_ = 0;
   std::mutex relay_mutex_;
+  RelayTarget relay_target_;  // no address: none
   std::shared_ptr<RelayClient> relay_;
 };
 

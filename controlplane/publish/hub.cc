@@ -276,7 +276,8 @@ void Hub::admit(uint64_t id, const Result<Caller>& caller) {
     const bool denied = caller.error().code == Errc::kDenied;
     HG_LOG(kWarn, kControl, "stream refused", {"address", stream.address}, {"error", to_string(caller.error())});
     finish(id, denied ? EndCode::kUnauthenticated : EndCode::kUnavailable,
-           denied ? caller.error().detail : "the caller could not be authenticated now");
+           denied || caller.error().code == Errc::kNotFound ? caller.error().detail
+                                                            : "the caller could not be authenticated now");
     return;
   }
   stream.caller = *caller;

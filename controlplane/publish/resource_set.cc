@@ -21,12 +21,17 @@ bool same_origin(const translate::Resource& left, const translate::Resource& rig
                     [](const auto& a, const auto& b) { return a.SerializeAsString() == b.SerializeAsString(); });
 }
 
-// Both ranges are ordered by kind and name. `look` gives {kind, name, version} of an element of `before`.
-template <typename Before, typename Look>
-std::shared_ptr<const Difference> compare(const Before& before, const std::vector<FramedPtr>& after, Look look) {
+// Both ranges are ordered by kind and name. `look` gives {kind, name, version} of an element of `before`; `same` knows
+// without a look that it is the other: of two sets most is.
+template <typename Before, typename Look, typename Same>
+std::shared_ptr<const Difference> compare(const Before& before, const std::vector<FramedPtr>& after, Look look, Same same) {
   auto difference = std::make_shared<Difference>();
   auto old = before.begin();
   for (const FramedPtr& framed : after) {
+    if (old != before.end() && same(*old, framed)) {
+      ++old;
+      continue;
+    }
     const translate::Resource& now = framed->resource();
     const auto now_key = std::tie(now.kind, now.name);
     for (; old != before.end(); ++old) {
@@ -95,10 +100,15 @@ std::shared_ptr<const ResourceSet> ResourceSet::make(const std::shared_ptr<const
   auto old = before.begin();
   for (const translate::ResourcePtr& resource : output.resources) {
     set->digest_ ^= resource->version;
+    if (old != before.end() && (*old)->pointer() == resource) {
+      set->resources_.push_back(*old++);
+      continue;
+    }
     while (old != before.end() && translate::precedes((*old)->resource(), *resource)) ++old;
-    // The same object, or the same content (another run of translate): its frame is shared.
+    // The same content (another run of translate): its frame is shared.
     const bool same = old != before.end() && ((*old)->pointer() == resource ||
                                               ((*old)->resource().version == resource->version &&
+                                               (*old)->resource().kind == resource->kind &&
                                                (*old)->resource().name == resource->name &&
                                                same_origin((*old)->resource(), *resource)));
     set->resources_.push_back(same ? *old : std::make_shared<const FramedResource>(resource));
@@ -121,15 +131,18 @@ bool ResourceSet::has(control::v1::Kind kind, const std::string& name) const {
 std::shared_ptr<const Difference> ResourceSet::difference_from(const std::shared_ptr<const ResourceSet>& from) const {
   static const std::vector<FramedPtr> kNothing;
   if (from != nullptr && from_previous_ != nullptr && previous_.lock() == from) return from_previous_;
-  return compare(from == nullptr ? kNothing : from->resources_, resources_, [](const FramedPtr& framed) {
+  const auto look = [](const FramedPtr& framed) {
     const translate::Resource& resource = framed->resource();
     return std::tie(resource.kind, resource.name, resource.version);
-  });
+  };
+  return compare(from == nullptr ? kNothing : from->resources_, resources_, look,
+                 [](const FramedPtr& old, const FramedPtr& now) { return old == now; });
 }
 
 std::shared_ptr<const Difference> ResourceSet::difference_from(std::span<const KnownResource> known) const {
   return compare(known, resources_,
-                 [](const KnownResource& one) { return std::tie(one.kind, one.name, one.version); });
+                 [](const KnownResource& one) { return std::tie(one.kind, one.name, one.version); },
+                 [](const KnownResource&, const FramedPtr&) { return false; });
 }
 
 std::vector<KnownResource> known_resources(const google::protobuf::RepeatedPtrField<control::v1::KnownVersion>& known) {

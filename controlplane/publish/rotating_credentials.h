@@ -30,6 +30,7 @@ class CertificateSource {
 
 class RotatingCredentials final : public grpc::ServerCredentials {
  public:
+  // Must outlive the server: gRPC calls it for each handshake, but keeps only what it made.
   explicit RotatingCredentials(std::shared_ptr<CertificateSource> source);
   ~RotatingCredentials() override;
   void SetAuthMetadataProcessor(const std::shared_ptr<grpc::AuthMetadataProcessor>&) override {}

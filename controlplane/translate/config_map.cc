@@ -206,7 +206,7 @@ struct KeyRow {
 };
 
 constexpr std::string_view kOwnWay = "no effect here: headgate sizes this by itself";
-constexpr std::string_view kNotYet = "not supported yet";
+constexpr std::string_view kUnsupported = "not supported yet";
 constexpr std::string_view kSnippet =
     "refused: configuration text is never taken over; use the typed annotations (headgate.dev/set-response-headers ...)";
 
@@ -308,7 +308,7 @@ constexpr auto kKeys = std::to_array<KeyRow>({
     {"ssl-session-cache-size", nullptr, "no effect here: sessions are resumed by tickets"},
     {"ssl-buffer-size", nullptr, kOwnWay},
     {"ssl-prefer-server-ciphers", nullptr, "no effect here: only ciphers of equal strength are offered"},
-    {"ssl-ecdh-curve", nullptr, kNotYet},
+    {"ssl-ecdh-curve", nullptr, kUnsupported},
     {"ssl-dh-param", nullptr, "no effect here: key exchange by finite-field groups is not offered"},
     {"ssl-early-data", nullptr, "refused: early data can be replayed"},
     {"server-tokens", nullptr, "no effect here: no answer names the server"},
@@ -322,22 +322,22 @@ constexpr auto kKeys = std::to_array<KeyRow>({
     {"enable-brotli", nullptr},       // likewise
     {"brotli-level", nullptr, "no effect here: gzip and brotli share a level"},
     {"brotli-types", nullptr, "no effect here: gzip-types counts for brotli, too"},
-    {"log-format-upstream", nullptr, kNotYet},
-    {"log-format-escape-json", nullptr, kNotYet},
-    {"log-format-stream", nullptr, kNotYet},
-    {"access-log-path", nullptr, kNotYet},
-    {"skip-access-log-urls", nullptr, kNotYet},
-    {"enable-ocsp", nullptr, kNotYet},
-    {"enable-opentelemetry", nullptr, kNotYet},
-    {"enable-modsecurity", nullptr, kNotYet},
-    {"enable-owasp-modsecurity-crs", nullptr, kNotYet},
-    {"block-user-agents", nullptr, kNotYet},
-    {"block-referers", nullptr, kNotYet},
-    {"forwarded-for-header", nullptr, kNotYet},
+    {"log-format-upstream", nullptr, kUnsupported},
+    {"log-format-escape-json", nullptr, kUnsupported},
+    {"log-format-stream", nullptr, kUnsupported},
+    {"access-log-path", nullptr, kUnsupported},
+    {"skip-access-log-urls", nullptr, kUnsupported},
+    {"enable-ocsp", nullptr, kUnsupported},
+    {"enable-opentelemetry", nullptr, kUnsupported},
+    {"enable-modsecurity", nullptr, kUnsupported},
+    {"enable-owasp-modsecurity-crs", nullptr, kUnsupported},
+    {"block-user-agents", nullptr, kUnsupported},
+    {"block-referers", nullptr, kUnsupported},
+    {"forwarded-for-header", nullptr, kUnsupported},
     {"enable-real-ip", nullptr, "no effect here: use-forwarded-headers with proxy-real-ip-cidr says whom to believe"},
     {"proxy-ssl-location-only", nullptr, "no effect here: proxy-ssl-* always counts for its own Ingress only"},
-    {"proxy-cookie-domain", nullptr, kNotYet},
-    {"proxy-cookie-path", nullptr, kNotYet},
+    {"proxy-cookie-domain", nullptr, kUnsupported},
+    {"proxy-cookie-path", nullptr, kUnsupported},
 });
 
 const KeyRow* row_of(std::string_view key) {

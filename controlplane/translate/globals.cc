@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "controlplane/translate/bounds.h"
 #include "controlplane/translate/merge.h"
 #include "dataplane/base/text.h"
 
@@ -11,7 +12,6 @@ namespace v1 = config::v1;
 
 namespace {
 
-constexpr uint32_t kMostAttempts = 10;
 
 void add_map_headers(Reads& reads, const std::string& name, const char* key, bool request, v1::RouteTable& table,
                      Notes& notes) {

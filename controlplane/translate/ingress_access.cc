@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 
+#include "controlplane/translate/bounds.h"
 #include "controlplane/translate/ingress_reader.h"
 #include "dataplane/base/address.h"
 #include "dataplane/base/number.h"
@@ -14,7 +15,6 @@ namespace v1 = config::v1;
 
 namespace {
 
-constexpr uint32_t kLongestSeconds = 31622400;
 
 // scheme://[*.]host[:port], "null"
 bool is_origin(std::string_view text) {

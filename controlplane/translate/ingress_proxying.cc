@@ -1,6 +1,7 @@
 // How the upstream is spoken to and chosen, time-outs, retries, affinity, mirroring, error pages.
 #include <algorithm>
 
+#include "controlplane/translate/bounds.h"
 #include "controlplane/translate/ingress_reader.h"
 #include "dataplane/base/host_name.h"
 #include "dataplane/base/number.h"
@@ -12,8 +13,6 @@ namespace v1 = config::v1;
 
 namespace {
 
-constexpr uint32_t kLongestSeconds = 31622400;  // what a duration of the resources may have: 366 days
-constexpr uint32_t kMostAttempts = 10;
 constexpr uint64_t kResponseHeadBytes = 65536;
 
 void clamp_seconds(uint32_t seconds, google::protobuf::Duration* into) {

@@ -2,6 +2,7 @@
 // Thread: any (a value).   Owner: the caller.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,15 @@ struct Output {
   std::vector<ResourcePtr> resources;             // ordered by `precedes`, keys unique
   std::vector<Note> notes;                        // ordered by object
   std::vector<control::v1::ObjectRef> admitted;   // Ingresses of our class: their status gets the addresses
+
+  // Each counts up when its list changed: whoever has seen the number need not look at thousands again. (An object that
+  // changed among those admitted is no change: who is admitted is.)
+  struct Changes {
+    uint64_t resources = 0;
+    uint64_t notes = 0;
+    uint64_t admitted = 0;
+  };
+  Changes changes;
 };
 
 }  // namespace headgate::translate

@@ -67,7 +67,7 @@ void Translator::reset() {
   feeds_.clear();
   notes_of_.clear();
   note_places_.clear();
-  output_ = {};
+  output_ = {.changes = {output_.changes.resources + 1, output_.changes.notes + 1, output_.changes.admitted + 1}};
   changed_resources_.clear();
   dirty_hosts_.clear();
   dirty_upstreams_.clear();
@@ -169,6 +169,7 @@ bool Translator::refresh_globals(const world::World& world, const std::set<ReadK
 
 void Translator::read_again(const world::World& world, const ObjectKey& key) {
   const auto known = ingresses_.find(key);
+  const bool was_served = known != ingresses_.end() && known->second.model->served;
   if (known != ingresses_.end()) {
     withdraw(*known->second.model);
     for (const ReadKey& read : known->second.reads) erase_from(readers_, read, key);
@@ -176,10 +177,14 @@ void Translator::read_again(const world::World& world, const ObjectKey& key) {
   }
   const auto ingress = world.find<kubernetes::Ingress>(key.name_space, key.name);
   const std::string source = "i/" + key.name_space + "/" + key.name;
-  if (ingress == nullptr) return set_notes(source, {});
+  if (ingress == nullptr) {
+    if (was_served) ++output_.changes.admitted;
+    return set_notes(source, {});
+  }
   Reads reads(world, secrets_);
   IngressEntry entry;
   entry.model = read_ingress(reads, settings_, globals_.defaults, *ingress);
+  if (entry.model->served != was_served) ++output_.changes.admitted;
   entry.reads = reads.take();
   for (const ReadKey& read : entry.reads) readers_[read].insert(key);
   enter(entry.model);
@@ -485,6 +490,7 @@ void Translator::put_message(control::v1::Kind kind, const std::string& name, co
 void Translator::set_notes(const std::string& source, std::vector<Note> notes) {
   const auto known = notes_of_.find(source);
   if (known == notes_of_.end() ? notes.empty() : known->second == notes) return;
+  ++output_.changes.notes;
   if (known != notes_of_.end()) {
     std::set<NotePlace> places;
     for (const Note& note : known->second) places.insert({place_of(note.object), source});
@@ -521,12 +527,16 @@ void Translator::finish() {
       const auto at = std::lower_bound(list.begin(), list.end(), name, before);
       const bool there = at != list.end() && (*at)->kind == name.first && (*at)->name == name.second;
       if (resource == nullptr) {
-        if (there) list.erase(at);
+        if (!there) continue;
+        list.erase(at);
       } else if (!there) {
         list.insert(at, std::move(resource));
       } else if ((*at)->version != resource->version || !same_origin((*at)->origin, resource->origin)) {
         *at = std::move(resource);
+      } else {
+        continue;
       }
+      ++output_.changes.resources;
     }
   } else {
     std::vector<ResourcePtr> merged;
@@ -543,6 +553,7 @@ void Translator::finish() {
     }
     while (old < list.size()) merged.push_back(std::move(list[old++]));
     list = std::move(merged);
+    ++output_.changes.resources;
   }
   changed_resources_.clear();
   dirty_hosts_.clear();

@@ -27,6 +27,7 @@ struct TrimAtThreadEnd {
 void trim_at_thread_end() { thread_local const TrimAtThreadEnd trim; }
 
 uint8_t class_of(size_t size) {
+  if (size <= Block::kSmall) [[likely]] return 0;
   for (uint8_t i = 0; i < kClassCapacity.size(); ++i) {
     if (size <= kClassCapacity[i]) return i;
   }

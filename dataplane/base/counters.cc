@@ -15,10 +15,16 @@ constexpr HistogramRow kHistogramRows[] = {
 #undef HG_HISTOGRAM
 };
 
+// The bounds as whole nanoseconds: most requests end within the first few.
+constexpr auto kBoundNanoseconds = [] {
+  std::array<int64_t, kDurationBounds.size()> bounds{};
+  for (size_t i = 0; i < bounds.size(); ++i) bounds[i] = static_cast<int64_t>(kDurationBounds[i] * 1e9 + 0.5);
+  return bounds;
+}();
+
 size_t bucket_of(std::chrono::nanoseconds duration) {
-  const double seconds = std::chrono::duration<double>(duration).count();
   size_t bucket = 0;
-  while (bucket < kDurationBounds.size() && seconds > kDurationBounds[bucket]) ++bucket;
+  while (bucket < kBoundNanoseconds.size() && duration.count() > kBoundNanoseconds[bucket]) ++bucket;
   return bucket;
 }
 

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <optional>
+#include <thread>
 
 #include "dataplane/cli/admin_client.h"
 #include "dataplane/control/admin.h"
 #include "dataplane/control/admin_reply.h"
 #include "dataplane/control/config_check.h"
+#include "dataplane/explain/question.h"
 
 namespace headgate::cli {
 namespace {
@@ -14,6 +16,7 @@ namespace {
 using control::Command;
 using control::Options;
 
+constexpr int kChangeTurns = 100;
 constexpr Duration kAnswerLimit = std::chrono::seconds(60);  // an upgrade may take 30
 
 void print_line(std::FILE* file, const std::string& line) { std::fprintf(file, "%s\n", line.c_str()); }
@@ -71,6 +74,7 @@ const char* path_of(Command command) {
     case Command::kStatus: return "/stats";
     case Command::kHealthCheck: return "/readyz";
     case Command::kServe:
+    case Command::kExplain: return "/explain";
     case Command::kCheck:
     case Command::kPrint:
     case Command::kHelp:
@@ -97,6 +101,28 @@ int run_check(const Options& options, const Output& output) {
 
 int run_print(const Options& options, const Output& output) {
   return print_report(control::print_config(options), output);
+}
+
+int run_explain(const Options& options, const Output& output) {
+  explain::Question question{.url = options.explain.url, .headers = options.explain.headers};
+  if (!options.explain.method.empty()) question.method = options.explain.method;
+  if (!options.explain.client.empty()) question.client = options.explain.client;
+  if (!options.config.empty()) return print_report(control::explain_config(options, std::move(question)), output);
+  const std::string path = std::string(path_of(options.command)) + "?" + explain::to_query(question);
+  int code = 0;
+  auto response = ask(options, output, "GET", path, code);
+  // While a change is on its way to the workers, which takes milliseconds.
+  for (int turn = 0; response && response->status == 503 && turn < kChangeTurns; ++turn) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    response = ask(options, output, "GET", path, code);
+  }
+  if (!response) return code;
+  if (response->status != 200) {
+    std::fprintf(output.err, "headgate: %s", response->body.c_str());
+    return 1;
+  }
+  std::fputs(response->body.c_str(), output.out);
+  return std::fflush(output.out) == 0 ? 0 : 1;
 }
 
 int run_status(const Options& options, const Output& output) {
@@ -140,6 +166,7 @@ int run_command(const Options& options, const Output& output) {
   switch (options.command) {
     case Command::kCheck: return run_check(options, output);
     case Command::kPrint: return run_print(options, output);
+    case Command::kExplain: return run_explain(options, output);
     case Command::kStatus: return run_status(options, output);
     case Command::kHealthCheck: return run_health_check(options, output);
     case Command::kReload:

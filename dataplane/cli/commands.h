@@ -1,4 +1,4 @@
-// commands.h -- headgate check | print | status | healthcheck | reload | drain | reopen | upgrade, and help.
+// commands.h -- headgate check | print | explain | status | healthcheck | reload | drain | reopen | upgrade, and help.
 // Thread: the only one of its process.   Exit codes: 0 done; 1 failure, said on `err`; 2 used wrongly.
 #pragma once
 
@@ -23,6 +23,8 @@ int run_command(const control::Options& options, const Output& output = {});
 
 int run_check(const control::Options& options, const Output& output);
 int run_print(const control::Options& options, const Output& output);
+// By the file of -config, or by the running process.
+int run_explain(const control::Options& options, const Output& output);
 int run_status(const control::Options& options, const Output& output);
 // 0 when the process is ready, 1 with the reason when it is not: what a probe of a container runs.
 int run_health_check(const control::Options& options, const Output& output);

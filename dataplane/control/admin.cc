@@ -40,7 +40,7 @@ bool may_come_from_a_page(const AdminRequest& request) {
   return !request.origin.empty() || !same_site;
 }
 
-enum class Page : uint8_t { kLivez, kReadyz, kMetrics, kConfig, kStats, kReload, kDrain, kReopen, kUpgrade };
+enum class Page : uint8_t { kLivez, kReadyz, kMetrics, kConfig, kStats, kExplain, kReload, kDrain, kReopen, kUpgrade };
 struct PageRow {
   std::string_view path;
   Page page;
@@ -50,9 +50,9 @@ struct PageRow {
 constexpr std::array kPages = {
     PageRow{"/livez", Page::kLivez, false, true},     PageRow{"/readyz", Page::kReadyz, false, true},
     PageRow{"/metrics", Page::kMetrics, false, true}, PageRow{"/config", Page::kConfig, false},
-    PageRow{"/stats", Page::kStats, false},     PageRow{"/reload", Page::kReload, true},
-    PageRow{"/drain", Page::kDrain, true},      PageRow{"/reopen", Page::kReopen, true},
-    PageRow{"/upgrade", Page::kUpgrade, true},
+    PageRow{"/stats", Page::kStats, false},           PageRow{"/explain", Page::kExplain, false},
+    PageRow{"/reload", Page::kReload, true},          PageRow{"/drain", Page::kDrain, true},
+    PageRow{"/reopen", Page::kReopen, true},          PageRow{"/upgrade", Page::kUpgrade, true},
 };
 
 std::string index_text() {
@@ -154,6 +154,7 @@ void Admin::handle(const AdminRequest& request, AdminDone done) {
       case Page::kMetrics: return done(metrics());
       case Page::kConfig: return done(config());
       case Page::kStats: return done(stats());
+      case Page::kExplain: return done(explain(request.query));
       case Page::kReload: return backend_.reload(finish);
       case Page::kDrain: return backend_.drain(finish);
       case Page::kReopen: return backend_.reopen(finish);
@@ -185,6 +186,14 @@ AdminAnswer Admin::metrics() {
   for (MetricSample& sample : backend_.samples()) samples.push_back(std::move(sample));
   const std::vector<const Counters*> counters = backend_.counters();
   return {.status = 200, .content_type = kMetricsContentType, .body = export_metrics(counters, samples)};
+}
+
+AdminAnswer Admin::explain(const std::string& query) {
+  auto question = explain::from_query(query);
+  if (!question) return text_answer(400, "expected ?url=URL&method=METHOD&client=ADDRESS&header=NAME: VALUE, encoded\n");
+  std::string problem;
+  if (!explain::parse(*question, problem)) return text_answer(400, problem + "\n");
+  return backend_.explain(*question);
 }
 
 AdminAnswer Admin::config() { return json_answer(200, backend_.config_text()); }

@@ -4,6 +4,7 @@
 //   GET  /livez    200 when every worker's loop turns, else 503          GET /readyz  200 when serving, else 503 and why
 //   GET  /metrics  Prometheus text                                       GET /config  the configuration in use
 //   GET  /stats    JSON: version, uptime, workers, connections, requests, upstream health
+//   GET  /explain?url=URL&method=...&header=...&client=...   what a request would get, and why (explain/question.h)
 //   POST /reload /drain /reopen /upgrade   JSON {"ok":BOOL,"message":TEXT,"problems":[...]}; 200, or 409 when it failed
 //
 // Only for a Unix socket (mode 0600) or a loopback address. Loopback is shared with every browser of the machine, so what
@@ -22,12 +23,14 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/base/result.h"
 #include "dataplane/control/metrics_export.h"
+#include "dataplane/explain/question.h"
 
 namespace headgate::control {
 
 struct AdminRequest {
   std::string method;
   std::string path;  // without the query
+  std::string query;  // without the '?'
   std::string host;        // Host field; empty when there is none
   std::string origin;      // Origin field
   std::string fetch_site;  // Sec-Fetch-Site field
@@ -93,6 +96,8 @@ class AdminBackend {
   virtual std::vector<MetricSample> samples() = 0;
   virtual std::string config_text() = 0;
   virtual AdminStats stats() = 0;
+  // 200 and text; 400 when the question is none; 503 while a change is on its way.
+  virtual AdminAnswer explain(const explain::Question& question) = 0;
   // Each calls `done` exactly once, now or later. The answer to drain and upgrade is given before the process ends.
   virtual void reload(ActionDone done) = 0;
   virtual void drain(ActionDone done) = 0;
@@ -119,6 +124,7 @@ class Admin {
   AdminAnswer metrics();
   AdminAnswer config();
   AdminAnswer stats();
+  AdminAnswer explain(const std::string& query);
 
   AdminBackend& backend_;
   const Clock& clock_;

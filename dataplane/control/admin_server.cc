@@ -85,6 +85,7 @@ void AdminServer::on_exchange(http::Exchange& exchange) {
   AdminRequest request;
   request.method = head.method_text;
   request.path = head.path;
+  request.query = head.query;
   request.host = head.authority;
   request.origin = head.headers.get(http::FieldId::kOrigin);
   request.fetch_site = head.headers.get("Sec-Fetch-Site");

@@ -1,6 +1,7 @@
 #include "dataplane/control/config_check.h"
 
 #include "dataplane/control/config_loader.h"
+#include "dataplane/explain/explain.h"
 #include "dataplane/snapshot/build.h"
 #include "proto/json/print.h"
 
@@ -39,6 +40,24 @@ ConfigReport print_config(const Options& options) {
   if (!report.ok) return report;
   report.text = options.resources ? json::print_resources(file.resources) : json::print_config(file);
   if (!report.text.ends_with('\n')) report.text += '\n';
+  return report;
+}
+
+ConfigReport explain_config(const Options& options, explain::Question question) {
+  ConfigReport report;
+  std::string problem;
+  if (!explain::parse(question, problem)) {
+    report.problems.push_back("headgate: " + problem);
+    return report;
+  }
+  const json::ConfigFile file = ConfigLoader(options).load();
+  report.problems = lines_of(file.diagnostics);
+  if (!file.ok()) return report;
+  const snapshot::BuildOutcome built = snapshot::Builder().build(file.resources);
+  for (const check::Problem& one : built.problems) report.problems.push_back(options.config + ": " + check::to_string(one));
+  if (built.snapshot == nullptr) return report;
+  report.text = explain::explain(*built.snapshot, file.resources, question, system_clock().now()).text;
+  report.ok = true;
   return report;
 }
 

@@ -53,19 +53,6 @@ ConfigLoader::ConfigLoader(const Options& options) : options_(options), path_(co
   folder_ = path_.empty() ? directory : json::folder_of(path_, directory);
 }
 
-Result<std::string> ConfigLoader::text() const {
-  if (!path_.empty()) return read_whole_file(path_);
-  const json::CommandLineText translated = json::translate_command_line({.listen = options_.listen,
-                                                                         .to = options_.targets,
-                                                                         .root = options_.root,
-                                                                         .cert = options_.cert,
-                                                                         .key = options_.key,
-                                                                         .backlog = options_.backlog,
-                                                                         .admin = options_.admin});
-  if (!translated.problems.empty()) return Error{.code = Errc::kInvalid, .detail = "command line"};
-  return translated.json;
-}
-
 json::ConfigFile ConfigLoader::load() const {
   if (path_.empty()) {
     const json::CommandLineText translated = json::translate_command_line({.listen = options_.listen,

@@ -18,8 +18,6 @@ class ConfigLoader {
   json::ConfigFile load() const;
   // Reads `text` instead of the file (the last good configuration, kept over a crash).
   json::ConfigFile load_text(std::string text) const;
-  // The text itself; a failure names the file.
-  [[nodiscard]] Result<std::string> text() const;
   // Empty when the command line says it all.
   [[nodiscard]] const std::string& path() const { return path_; }
 

@@ -15,7 +15,7 @@ constexpr uint32_t kMaxDrainSeconds = 86'400;
 enum class Flag : uint8_t {
   kTo, kRoot, kCert, kKey, kBacklog, kConfig, kWorkers, kAdmin, kHealth, kUser, kNoParent, kLogLevel, kDrainSeconds,
   kResources, kHelp, kVersion, kControl, kControlCa, kControlToken, kControlCert, kControlKey, kControlInsecure,
-  kControlConfig, kNodeId, kStateDir, kPersistSecrets
+  kControlConfig, kNodeId, kStateDir, kPersistSecrets, kMethod, kHeader, kClient
 };
 
 struct FlagRow {
@@ -52,6 +52,9 @@ constexpr std::array kFlags = {
     FlagRow{"node-id", Flag::kNodeId, true},
     FlagRow{"state-dir", Flag::kStateDir, true},
     FlagRow{"persist-secrets", Flag::kPersistSecrets, false},
+    FlagRow{"method", Flag::kMethod, true},
+    FlagRow{"header", Flag::kHeader, true},
+    FlagRow{"client", Flag::kClient, true},
 };
 
 struct CommandRow {
@@ -63,6 +66,7 @@ constexpr std::array kCommands = {
     CommandRow{"reload", Command::kReload}, CommandRow{"status", Command::kStatus},
     CommandRow{"drain", Command::kDrain},   CommandRow{"reopen", Command::kReopen},
     CommandRow{"upgrade", Command::kUpgrade}, CommandRow{"healthcheck", Command::kHealthCheck},
+    CommandRow{"explain", Command::kExplain},
 };
 
 // Levenshtein distance, for "did you mean".
@@ -127,6 +131,10 @@ class Parser {
   void fail(std::string problem) { result_->problems.push_back(std::move(problem)); }
 
   void take_word(std::string_view word) {
+    if (options().command == Command::kExplain && options().explain.url.empty()) {
+      options().explain.url = word;
+      return;
+    }
     if (word.find("://") != std::string_view::npos) {
       options().listen.emplace_back(word);
       return;
@@ -228,6 +236,9 @@ class Parser {
       case Flag::kControlConfig: set_once(options().control.set, name, value); break;
       case Flag::kNodeId: set_once(options().control.node_id, name, value); break;
       case Flag::kStateDir: set_once(options().control.state_dir, name, value); break;
+      case Flag::kMethod: set_once(options().explain.method, name, value); break;
+      case Flag::kHeader: options().explain.headers.emplace_back(value); break;
+      case Flag::kClient: set_once(options().explain.client, name, value); break;
       case Flag::kBacklog: {
         options().backlog = parse_decimal<uint32_t>(value);
         const bool good = options().backlog && *options().backlog >= 1 && *options().backlog <= 1'000'000;
@@ -271,6 +282,13 @@ class Parser {
     if (all.resources && all.command != Command::kPrint) fail("-resources belongs to print");
     if ((all.command == Command::kCheck || all.command == Command::kPrint) && all.file.empty()) {
       fail("which file? usage: headgate check FILE");
+    }
+    const ExplainOptions& asked = all.explain;
+    if (all.command == Command::kExplain) {
+      if (asked.url.empty()) fail("which URL? usage: headgate explain URL");
+      if (!all.config.empty() && !all.admin.empty()) fail("give -config (what a file says) or -admin (what a process does)");
+    } else if (!asked.method.empty() || !asked.headers.empty() || !asked.client.empty()) {
+      fail("-method, -header and -client belong to explain");
     }
     if (all.cert.empty() != all.key.empty()) fail("-cert needs -key, and -key needs -cert");
     const bool serving_flags = !all.listen.empty() || !all.targets.empty() || !all.root.empty() || !all.cert.empty() ||
@@ -355,7 +373,8 @@ ParsedOptions parse_options(std::span<const char* const> words, const Environmen
     }
   }
   // URIs on the command line are as explicit as -config.
-  if (options.config.empty() && options.listen.empty() && is_set(environment.config)) {
+  if (options.config.empty() && options.listen.empty() && options.command != Command::kExplain &&
+      is_set(environment.config)) {
     options.config = environment.config;
   }
   if (!options.control.target.empty()) {
@@ -391,13 +410,16 @@ Usage:
   headgate status|reload|drain|reopen|upgrade [-admin ADDRESS]
                                          ask or tell the running process
   headgate healthcheck [-admin ADDRESS]  exit code 0 when it is ready: for probes of containers
+  headgate explain URL [-config FILE | -admin ADDRESS]
+                                         which listener, host, route, filters, upstream and endpoints a request gets,
+                                         and why: in the running process, or by what a file says
 
 Listen and serve (schemes: http https tcp ssl udp unix unixgram; ":80" is every address):
   -root DIR          directory of static files (./html)
   -to TARGET         forward to this instead; without a scheme it takes the listener's. Several are one pool
   -cert FILE         certificate chain for https:// and ssl://, PEM (several by name: in a file)
   -key FILE          its private key, PEM
-  -c N               backlog of the listening sockets (4096)
+  -c N               backlog of the listening sockets (1024)
 
 Process:
   -config FILE       the JSON file; also HEADGATE_CONFIG
@@ -423,6 +445,11 @@ Controller:
   -state-dir DIR           keeps there what served last, for a start without the controller
   -persist-secrets         with the private keys; DIR should be in memory then
 
+Explain:
+  -method METHOD           of the request (GET)
+  -header "NAME: VALUE"    a field of it; several
+  -client ADDRESS          where it comes from (127.0.0.1)
+
   -help, -version
 
 Examples:
@@ -433,6 +460,7 @@ Examples:
   headgate udp://127.0.0.1:5353 -to udp://192.0.2.53:53
   headgate unix:///tmp/app.sock -to http://127.0.0.1:8000
   headgate -config site.json -workers 4
+  headgate explain https://shop.example/cart -header "X-Version: 2"
 
 Signals: HUP reloads the file, USR1 reopens log files, USR2 upgrades the binary, TERM drains and ends (twice: at once).
 Exit codes: 0 done, 1 failure, 2 bad command line or file.

@@ -16,7 +16,7 @@
 namespace headgate::control {
 
 enum class Command : uint8_t {
-  kServe, kCheck, kPrint, kReload, kStatus, kHealthCheck, kDrain, kReopen, kUpgrade, kHelp, kVersion
+  kServe, kCheck, kPrint, kReload, kStatus, kHealthCheck, kDrain, kReopen, kUpgrade, kExplain, kHelp, kVersion
 };
 
 // Where a controller is, who we are to it, and what is kept of it.
@@ -39,6 +39,14 @@ struct ControlOptions {
   std::string node_name;
 };
 
+// What `explain` is asked about.
+struct ExplainOptions {
+  std::string url;
+  std::string method;                // -method; empty: GET
+  std::vector<std::string> headers;  // -header "NAME: VALUE", several
+  std::string client;                // -client; empty: 127.0.0.1
+};
+
 struct Options {
   Command command = Command::kServe;
   std::vector<std::string> listen;   // URIs as given
@@ -58,6 +66,7 @@ struct Options {
   std::optional<LogLevel> log_level;
   std::optional<uint32_t> drain_seconds;  // instead of the timeouts.drain of every listener
   ControlOptions control;
+  ExplainOptions explain;
 };
 
 struct ParsedOptions {

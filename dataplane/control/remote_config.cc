@@ -5,10 +5,18 @@
 
 #include "dataplane/base/log.h"
 #include "dataplane/control/last_good.h"
+#include "dataplane/control/load_memory.h"
 
 namespace headgate::control {
 
 namespace cv = control::v1;
+
+namespace {
+
+// After so many resources at once, what they passed through on their way is given back to the system.
+constexpr size_t kManyResources = 1'000;
+
+}  // namespace
 
 RemoteConfig::RemoteConfig(event::Loop& loop, Publisher& publisher, SocketBroker& broker, LinkOpener& opener,
                            cv::Node node, RemoteOptions options, RemoteConfigObserver& observer)
@@ -178,6 +186,7 @@ void RemoteConfig::fill_hello(cv::Hello& hello) {
 bool RemoteConfig::on_push(cv::Push part, std::string& problem) {
   const uint64_t id = part.push_id();
   const bool completes = part.initial_complete();
+  unsaved_resources_ += static_cast<size_t>(part.upsert_size());
   if (!store_.stage(std::move(part))) {
     problem = "the controller violates the protocol: " + store_.problem();
     return false;
@@ -274,6 +283,11 @@ void RemoteConfig::save_later() {
 }
 
 void RemoteConfig::save() {
+  write_down();
+  if (std::exchange(unsaved_resources_, 0) >= kManyResources) release_load_memory();
+}
+
+void RemoteConfig::write_down() {
   broker_.keep_last_good(encode_last_good(store_.snapshot(true)));
   if (options_.state_dir.empty()) return;
   const auto written = write_last_good(options_.state_dir, encode_last_good(store_.snapshot(options_.persist_secrets)));

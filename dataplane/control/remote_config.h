@@ -83,6 +83,7 @@ class RemoteConfig final : private StreamSourceObserver {
   void on_retry();
   void save_later();
   void save();
+  void write_down();
 
   event::Loop& loop_;
   Publisher& publisher_;
@@ -115,6 +116,7 @@ class RemoteConfig final : private StreamSourceObserver {
   bool ready_ = false;
   bool draining_ = false;
   MonotonicTime unsaved_since_{};
+  size_t unsaved_resources_ = 0;
   std::map<std::string, std::string> told_;  // listener -> its ListenerState as bytes, on the stream that is open
   std::string state_ = "not connected yet";
 };

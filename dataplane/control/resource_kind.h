@@ -36,6 +36,19 @@ void normalize_resource(control::v1::Kind kind, google::protobuf::Message& messa
 void check_resource(control::v1::Kind kind, const google::protobuf::Message& message, std::time_t now,
                     check::Problems& problems);
 
+// visit(kind, message) for each resource of a set but its settings.
+template <typename Visitor>
+void visit_resources(const config::v1::ResourceSet& set, const Visitor& visit) {
+  for (const auto& message : set.listeners()) visit(control::v1::KIND_LISTENER, message);
+  for (const auto& message : set.route_tables()) visit(control::v1::KIND_ROUTE_TABLE, message);
+  for (const auto& message : set.virtual_hosts()) visit(control::v1::KIND_VIRTUAL_HOST, message);
+  for (const auto& message : set.upstreams()) visit(control::v1::KIND_UPSTREAM, message);
+  for (const auto& message : set.endpoint_shards()) visit(control::v1::KIND_ENDPOINT_SHARD, message);
+  for (const auto& message : set.tls_secrets()) visit(control::v1::KIND_TLS_SECRET, message);
+  for (const auto& message : set.ticket_keys()) visit(control::v1::KIND_TICKET_KEYS, message);
+  for (const auto& message : set.dns_zones()) visit(control::v1::KIND_DNS_ZONE, message);
+}
+
 // A ResourceSet of messages that belong to somebody else: composing it copies pointers. What is added must outlive it.
 class BorrowedSet {
  public:

@@ -40,17 +40,7 @@ void ResourceStore::set_base(std::shared_ptr<config::v1::ResourceSet> base) {
   base_changed_ = true;
   base_keys_.clear();
   if (base_ == nullptr) return;
-  const auto take = [&](cv::Kind kind, const auto& list) {
-    for (const auto& message : list) base_keys_.insert({kind, message.name()});
-  };
-  take(cv::KIND_LISTENER, base_->listeners());
-  take(cv::KIND_ROUTE_TABLE, base_->route_tables());
-  take(cv::KIND_VIRTUAL_HOST, base_->virtual_hosts());
-  take(cv::KIND_UPSTREAM, base_->upstreams());
-  take(cv::KIND_ENDPOINT_SHARD, base_->endpoint_shards());
-  take(cv::KIND_TLS_SECRET, base_->tls_secrets());
-  take(cv::KIND_TICKET_KEYS, base_->ticket_keys());
-  take(cv::KIND_DNS_ZONE, base_->dns_zones());
+  visit_resources(*base_, [&](cv::Kind kind, const auto& message) { base_keys_.insert({kind, message.name()}); });
 }
 
 // -- staging ----------------------------------------------------------------------------------------------------------------
@@ -112,7 +102,9 @@ bool ResourceStore::begin(std::time_t now) {
     const auto [trial, fresh] = trials_.try_emplace(key);
     if (fresh) trial->second.given = entries_.at(key).given;
   }
-  if (std::exchange(base_changed_, false)) {
+  trial_has_base_ = std::exchange(base_changed_, false);
+  if (trial_has_base_) {
+    count_all_references();
     for (const auto& [key, entry] : entries_) {
       const auto [trial, fresh] = trials_.try_emplace(key);
       if (fresh) trial->second.given = entry.given;
@@ -120,6 +112,7 @@ bool ResourceStore::begin(std::time_t now) {
   }
   start_settings();
   for (auto& [key, trial] : trials_) {
+    trial.indexed = previous_of(key);
     if (key.kind != cv::KIND_PROXY_SETTINGS) start(key, trial);
   }
   compose();
@@ -134,12 +127,14 @@ void ResourceStore::start_settings() {
   std::shared_ptr<ProxySettings> counts;
   if (base_ != nullptr && base_->has_settings()) counts = {base_, base_->mutable_settings()};
   std::set<ResourceKey> all;
-  for (const auto& [key, entry] : entries_) {
-    if (key.kind == cv::KIND_PROXY_SETTINGS) all.insert(key);
-  }
-  for (const auto& [key, trial] : trials_) {
-    if (key.kind == cv::KIND_PROXY_SETTINGS) all.insert(key);
-  }
+  const auto add_all = [&](const auto& map) {
+    for (auto it = map.lower_bound({cv::KIND_PROXY_SETTINGS, ""}); it != map.end(); ++it) {
+      if (it->first.kind != cv::KIND_PROXY_SETTINGS) break;
+      all.insert(it->first);
+    }
+  };
+  add_all(entries_);
+  add_all(trials_);
   for (const ResourceKey& key : all) {
     const auto [position, fresh] = trials_.try_emplace(key);
     Trial& trial = position->second;
@@ -257,6 +252,7 @@ ResourceStore::Trial* ResourceStore::touch(const ResourceKey& key) {
   const auto entry = entries_.find(key);
   if (entry == entries_.end()) return nullptr;
   Trial& trial = trials_[key];
+  trial.indexed = entry->second.serving;
   trial.given = entry->second.given;
   trial.message = entry->second.serving;
   return &trial;
@@ -279,6 +275,8 @@ bool ResourceStore::lower_all(const std::vector<Problem>& problems) {
 }
 
 bool ResourceStore::resolve_references() {
+  if (references_are_sound()) return true;
+  // Something may be wrong: what, and whose fault it is, only a look at everything tells.
   for (int round = 0; round < kMaxRounds; ++round) {
     check::Problems problems;
     check::check_references(trial_set_.set(), problems);
@@ -315,6 +313,39 @@ void ResourceStore::compose() {
   }
   for (; trial != trials_.end(); ++trial) add(trial->first, trial->second.message);
   if (!trial_set_.set().has_settings()) trial_set_.add(cv::KIND_PROXY_SETTINGS, *settings_);
+  count_references();
+}
+
+// -- references -------------------------------------------------------------------------------------------------------------
+
+void ResourceStore::count_references(const ResourceKey& key, Trial& trial) {
+  if (trial.message == trial.indexed || !is_known_kind(key.kind)) return;
+  const check::Kind kind = check_kind_of(key.kind);
+  if (trial.indexed != nullptr) references_.erase(kind, *trial.indexed);
+  if (trial.message != nullptr) references_.insert(kind, *trial.message);
+  trial.indexed = trial.message;
+}
+
+void ResourceStore::count_references() {
+  for (auto& [key, trial] : trials_) count_references(key, trial);
+}
+
+void ResourceStore::count_all_references() {
+  references_.clear();
+  if (base_ != nullptr) {
+    visit_resources(*base_, [&](cv::Kind kind, const auto& message) { references_.insert(check_kind_of(kind), message); });
+  }
+  for (const auto& [key, entry] : entries_) {
+    if (entry.serving != nullptr) references_.insert(check_kind_of(key.kind), *entry.serving);
+  }
+}
+
+bool ResourceStore::references_are_sound() const {
+  return !trial_has_base_ && std::all_of(trials_.begin(), trials_.end(), [&](const auto& one) {
+    const MessagePtr before = previous_of(one.first);
+    if (before == one.second.message || !is_known_kind(one.first.kind)) return true;
+    return references_.is_sound(check_kind_of(one.first.kind), before.get(), one.second.message.get());
+  });
 }
 
 uint64_t ResourceStore::revision_of(const google::protobuf::Message& message) const {
@@ -356,13 +387,17 @@ void ResourceStore::apply_outcome() {
   for (auto& [key, trial] : trials_) {
     with_rejects_.erase(key);
     const auto before = entries_.find(key);
-    if (before != entries_.end() && before->second.serving != nullptr) numbered_.push_back(before->second.serving);
+    if (before != entries_.end()) {
+      digest_ ^= before->second.given->version;
+      if (before->second.serving != nullptr) numbered_.push_back(before->second.serving);
+    }
     if (trial.given == nullptr) {
       entries_.erase(key);
       continue;
     }
     Entry& entry = entries_[key];
     entry.given = std::move(trial.given);
+    digest_ ^= entry.given->version;
     entry.rejects = rejects_of(key, trial);
     entry.serving = std::move(trial.message);
     if (!entry.rejects.empty()) with_rejects_.insert(key);
@@ -385,6 +420,8 @@ void ResourceStore::refuse(const std::string& why) {
     Trial& trial = position->second;
     const auto staged = staged_.find(key);
     if (!trial_has_push_ || staged == staged_.end() || trial.given == nullptr) {
+      trial.message = previous_of(key);
+      count_references(key, trial);
       position = trials_.erase(position);
       continue;
     }
@@ -407,12 +444,6 @@ std::vector<cv::Reject> ResourceStore::rejects() const {
     }
   }
   return all;
-}
-
-uint64_t ResourceStore::digest() const {
-  uint64_t digest = 0;
-  for (const auto& [key, entry] : entries_) digest ^= entry.given->version;
-  return digest;
 }
 
 std::vector<cv::KnownVersion> ResourceStore::known() const {

@@ -25,6 +25,7 @@
 
 #include "dataplane/control/resource_kind.h"
 #include "headgate/control/v1/control.pb.h"
+#include "proto/check/reference_index.h"
 
 namespace headgate::control {
 
@@ -67,7 +68,7 @@ class ResourceStore {
   // All that stand.
   [[nodiscard]] std::vector<control::v1::Reject> rejects() const;
   // xor of the versions of all that was given.
-  [[nodiscard]] uint64_t digest() const;
+  [[nodiscard]] uint64_t digest() const { return digest_; }
   // What is served as it was given: key and version. The rest a controller should send again.
   [[nodiscard]] std::vector<control::v1::KnownVersion> known() const;
   // All that serves, as resources that could have been sent: for the last-good file.
@@ -98,6 +99,7 @@ class ResourceStore {
     std::optional<control::v1::Reject> whole;    // why it is not kGiven
     std::vector<RouteTrial> routes;              // of a VirtualHost: parallel to message.routes(); empty: all as given
     std::vector<control::v1::Reject> left_out;   // parts that are gone from `message`
+    MessagePtr indexed;                          // what of it `references_` counts; null: nothing
   };
   using Trials = std::map<ResourceKey, Trial>;
 
@@ -114,6 +116,10 @@ class ResourceStore {
   void lower_whole(const ResourceKey& key, Trial& trial, const check::Problem& problem);
   control::v1::Reject reject_of(const ResourceKey& key, const Trial& trial, const check::Problem& problem) const;
   bool resolve_references();
+  void count_references();
+  void count_references(const ResourceKey& key, Trial& trial);
+  void count_all_references();
+  [[nodiscard]] bool references_are_sound() const;
   bool lower_all(const std::vector<check::Problem>& problems);
   void compose();
   static std::vector<control::v1::Reject> rejects_of(const ResourceKey& key, const Trial& trial);
@@ -124,6 +130,8 @@ class ResourceStore {
   std::shared_ptr<config::v1::ResourceSet> base_;
   std::set<ResourceKey> base_keys_;
   bool base_changed_ = false;
+  uint64_t digest_ = 0;
+  check::ReferenceIndex references_;  // of the base and of what serves; during a trial, of the trial
 
   std::map<ResourceKey, std::shared_ptr<const Given>> staged_;  // null: removal
   uint64_t staged_push_ = 0;
@@ -133,6 +141,7 @@ class ResourceStore {
 
   bool on_trial_ = false;
   bool trial_has_push_ = false;
+  bool trial_has_base_ = false;  // another one than before
   std::time_t now_ = 0;
   Trials trials_;
   ResourceKey settings_key_;                             // of the resource whose settings count; no name: none

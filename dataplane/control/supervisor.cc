@@ -7,8 +7,10 @@
 #include "dataplane/base/log.h"
 #include "dataplane/control/control_node.h"
 #include "dataplane/control/last_good.h"
+#include "dataplane/control/load_memory.h"
 #include "dataplane/control/parent.h"
 #include "dataplane/control/startup_pages.h"
+#include "dataplane/explain/explain.h"
 #include "proto/check/normalize.h"
 #include "proto/json/print.h"
 
@@ -16,6 +18,8 @@ namespace headgate::control {
 namespace {
 
 constexpr Duration kTicketCheck = std::chrono::minutes(10);
+// A file from this size on leaves something worth giving back.
+constexpr size_t kBigText = size_t{1} << 20;
 
 LogLevel level_of(config::v1::LogLevel level) {
   switch (level) {
@@ -199,7 +203,7 @@ bool Supervisor::start() {
 }
 
 bool Supervisor::start_admin() {
-  const std::string& text = !options_.admin.empty() ? options_.admin : current_file_.resources.settings().admin();
+  const std::string& text = !options_.admin.empty() ? options_.admin : in_force_.admin();
   SocketAddress address = default_admin_address();
   if (!text.empty()) {
     auto parsed = parse_admin_address(text);
@@ -278,12 +282,14 @@ void Supervisor::publish(json::ConfigFile file, ActionDone done) {
     if (outcome.ok) {
       for (const check::Problem& problem : outcome.problems) HG_LOG(kWarn, kConfig, line_of(problem));
       if (remote_ == nullptr) on_applied(shared->resources);  // else RemoteConfig has told
-      current_file_ = std::move(*shared);
+      in_force_.set(*shared);
       last_problem_.clear();
-      watch_.watch(current_file_.files);
+      watch_.watch(in_force_.files());
       if (remote_ == nullptr) {
-        if (auto text = loader_.text()) broker_->keep_last_good(*text);
+        broker_->keep_last_good(in_force_.text());
       }
+      *shared = {};
+      if (in_force_.text().size() >= kBigText) release_load_memory();
       result.ok = true;
       result.message = "applied on " + std::to_string(workers_.size()) + " workers";
     } else {
@@ -343,7 +349,7 @@ void Supervisor::reload(ActionDone done) {
     control_counters_.add(Counter::kConfigReloadsRefused);
     last_problem_ = outcome.message;
     // What was read is watched, so that mending a certificate file is noticed, too.
-    std::vector<std::string> files = current_file_.files;
+    std::vector<std::string> files = in_force_.files();
     files.insert(files.end(), file.files.begin(), file.files.end());
     watch_.watch(files);
     done(outcome);
@@ -376,7 +382,8 @@ void Supervisor::republish() {
     republish_timer_.arm(std::chrono::milliseconds(10));
     return;
   }
-  publisher_.publish(current_file_.resources, [this](const PublishOutcome& outcome) {
+  const auto resources = in_force_.resources();
+  publisher_.publish(*resources, [this, resources](const PublishOutcome& outcome) {
     if (outcome.ok) prober_.set_upstreams(publisher_.current()->upstreams);
   });
 }
@@ -560,7 +567,17 @@ std::vector<MetricSample> Supervisor::samples() {
 
 // What a controller sends has no form in the users' language: the messages are shown, without secrets.
 std::string Supervisor::config_text() {
-  return remote_ == nullptr ? json::print_config(current_file_) : json::print_resources(remote_->store().trial());
+  return remote_ == nullptr ? in_force_.print() : json::print_resources(remote_->store().trial());
+}
+
+// The messages must be those of the Snapshot: not while the next one is on its way to the workers.
+AdminAnswer Supervisor::explain(const explain::Question& question) {
+  const bool settled = publisher_.current() != nullptr && !publisher_.busy() &&
+                       (remote_ == nullptr || !remote_->store().on_trial());
+  if (!settled) return {.status = 503, .body = "the configuration is changing at this moment; ask again\n"};
+  const auto of_file = remote_ == nullptr ? in_force_.resources() : nullptr;
+  const config::v1::ResourceSet& set = of_file != nullptr ? *of_file : remote_->store().trial();
+  return {.body = explain::explain(*publisher_.current(), set, question, loop_.now()).text};
 }
 
 AdminStats Supervisor::stats() {

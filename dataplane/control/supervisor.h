@@ -15,6 +15,7 @@
 
 #include "dataplane/control/admin.h"
 #include "dataplane/control/admin_server.h"
+#include "dataplane/control/config_in_force.h"
 #include "dataplane/control/config_loader.h"
 #include "dataplane/control/control_opener.h"
 #include "dataplane/control/file_watch.h"
@@ -54,6 +55,7 @@ class Supervisor final : private AdminBackend,
   std::vector<MetricSample> samples() override;
   std::string config_text() override;
   AdminStats stats() override;
+  AdminAnswer explain(const explain::Question& question) override;
   void reload(ActionDone done) override;
   void drain(ActionDone done) override;
   void reopen(ActionDone done) override;
@@ -109,7 +111,7 @@ class Supervisor final : private AdminBackend,
   std::shared_ptr<const tls::TicketKeys> ticket_keys_;
   event::Timer ticket_timer_;
   event::Timer republish_timer_;
-  json::ConfigFile current_file_;
+  ConfigInForce in_force_;      // without a controller, or beside it: the file
   MonotonicTime started_;
   int64_t config_time_s_ = 0;
   std::string last_problem_;  // why the latest configuration was refused; empty: it was not

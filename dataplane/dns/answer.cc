@@ -11,7 +11,6 @@ namespace {
 constexpr size_t kMaxChain = 16;       // CNAMEs followed for one query
 constexpr size_t kMaxAdditional = 16;  // names whose addresses are added
 constexpr size_t kOptBytes = 11;
-constexpr uint16_t kOptionNsid = 3;
 
 enum Section : uint8_t { kAnswerSection, kAuthoritySection, kAdditionalSection };
 

@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <span>
 
+#include "dataplane/dns/errors.h"
+
 namespace headgate::dns {
 namespace {
 
-constexpr Error malformed(const char* detail) { return Error{Errc::kMalformed, Origin::kLocal, Retry::kNo, 0, detail}; }
 
 Result<void> read_opt(const Record& record, Message& message) {
   if (message.edns.has_value()) return malformed("two OPT records");

@@ -3,11 +3,11 @@
 #include <algorithm>
 
 #include "dataplane/base/text.h"
+#include "dataplane/dns/errors.h"
 
 namespace headgate::dns {
 namespace {
 
-constexpr Error invalid(const char* detail) { return Error{Errc::kInvalid, Origin::kLocal, Retry::kNo, 0, detail}; }
 
 uint64_t load_word(const uint8_t* from) {
   uint64_t word;

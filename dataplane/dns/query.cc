@@ -5,7 +5,6 @@
 namespace headgate::dns {
 namespace {
 
-constexpr uint16_t kOptionNsid = 3;  // RFC 5001
 
 bool read_options(Bytes options, QueryView& query) {
   ByteReader reader(options);

@@ -5,6 +5,7 @@
 
 #include "dataplane/base/number.h"
 #include "dataplane/base/text.h"
+#include "dataplane/dns/errors.h"
 #include "dataplane/dns/svcb.h"
 #include "dataplane/dns/text_escape.h"
 #include "dataplane/dns/ttl.h"
@@ -80,8 +81,6 @@ constexpr NamedType kOtherTypes[] = {
     {kTypeAny, "ANY"},
 };
 
-constexpr Error invalid(const char* detail) { return Error{Errc::kInvalid, Origin::kLocal, Retry::kNo, 0, detail}; }
-constexpr Error malformed(const char* detail) { return Error{Errc::kMalformed, Origin::kLocal, Retry::kNo, 0, detail}; }
 
 const Type* find_type(uint16_t number) {
   for (const Type& type : kTypes) {

@@ -27,6 +27,8 @@ inline constexpr uint16_t kTypeA = 1, kTypeNs = 2, kTypeCname = 5, kTypeSoa = 6,
 
 inline constexpr uint16_t kClassIn = 1, kClassCh = 3, kClassHs = 4, kClassNone = 254, kClassAny = 255;
 
+inline constexpr uint16_t kOptionNsid = 3;  // RFC 5001
+
 inline constexpr size_t kMaxRdataBytes = 65535;
 inline constexpr uint32_t kMaxTtl = 0x7fffffff;  // seconds, RFC 2181 8
 

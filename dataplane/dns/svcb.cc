@@ -7,6 +7,7 @@
 #include "dataplane/base/address.h"
 #include "dataplane/base/number.h"
 #include "dataplane/base/text.h"
+#include "dataplane/dns/errors.h"
 #include "dataplane/dns/text_escape.h"
 
 namespace headgate::dns {
@@ -15,9 +16,8 @@ namespace {
 constexpr std::array<std::string_view, 7> kKeyNames = {"mandatory", "alpn", "no-default-alpn", "port",
                                                        "ipv4hint",  "ech",  "ipv6hint"};
 constexpr size_t kMaxListItems = 1024;
+constexpr uint16_t kInvalidKey = 65535;  // RFC 9460 14.3.2: reserved, so that no parameter has it
 
-constexpr Error invalid(const char* detail) { return Error{Errc::kInvalid, Origin::kLocal, Retry::kNo, 0, detail}; }
-constexpr Error malformed(const char* detail) { return Error{Errc::kMalformed, Origin::kLocal, Retry::kNo, 0, detail}; }
 
 std::optional<uint16_t> parse_key(std::string_view text) {
   for (size_t i = 0; i < kKeyNames.size(); ++i) {
@@ -25,10 +25,10 @@ std::optional<uint16_t> parse_key(std::string_view text) {
   }
   if (text.substr(0, 3) != "key") return std::nullopt;
   const std::string_view digits = text.substr(3);
-  // RFC 9460 2.1: no leading zeros; 65535 is reserved as "Invalid key".
+  // RFC 9460 2.1: no leading zeros.
   if (digits.size() > 1 && digits[0] == '0') return std::nullopt;
   const auto number = parse_decimal<uint16_t>(digits);
-  return number.has_value() && *number != 65535 ? number : std::nullopt;
+  return number.has_value() && *number != kInvalidKey ? number : std::nullopt;
 }
 
 std::string key_name(uint16_t key) {
@@ -248,6 +248,7 @@ Result<void> check_svc_params(Bytes wire) {
     const Bytes value = reader.take(reader.u16());
     if (!reader.ok()) return malformed("truncated parameter");
     if (key <= previous) return malformed("parameter keys out of order");
+    if (key == kInvalidKey) return malformed("reserved parameter key");
     previous = key;
     HG_TRY(check_value(key, value));
     if (key == kSvcMandatory) mandatory = value;

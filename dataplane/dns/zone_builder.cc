@@ -5,11 +5,11 @@
 #include <span>
 
 #include "dataplane/base/random.h"
+#include "dataplane/dns/errors.h"
 
 namespace headgate::dns {
 namespace {
 
-constexpr Error invalid(const char* detail) { return Error{Errc::kInvalid, Origin::kLocal, Retry::kNo, 0, detail}; }
 
 // Why records of `type` cannot be added, or nullptr.
 const char* refusal(NameView owner, uint16_t type) {

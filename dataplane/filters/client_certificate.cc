@@ -51,8 +51,9 @@ uint16_t ClientCertificate::judge(const http::Exchange& exchange) const {
   const JudgedCertificate* const judged = tls->judged.get();
   if (judged == nullptr || judged->rule != options_.rule) return 421;
   const uint16_t refused = options_.error_page.empty() ? 400 : 302;
-  if (!judged->presented) return options_.required ? refused : 0;
-  if (!judged->problem.empty()) return options_.accept_unknown && judged->unknown_authority ? 0 : refused;
+  if (!judged->presented && options_.required) return refused;
+  if (!judged->problem.empty() && !(options_.accept_unknown && judged->unknown_authority)) return refused;
+  // Whoever need not show one that verifies still is nobody without the right name.
   if (options_.common_name && !options_.common_name->matches(judged->common_name)) return 403;
   return 0;
 }

@@ -2,7 +2,7 @@
 //
 //   the connection was not asked for this host's certificate (another SNI)   421, so that the client opens another one
 //   none, or one that does not verify                                        400, or a redirect to the error page
-//   another common name                                                      403
+//   another common name, or none where one is demanded                       403
 //   no TLS at all                                                            403 in ACCESS: the redirect to https is before
 //
 // ssl-client-verify (SUCCESS, NONE, FAILED:why), -subject-dn, -issuer-dn and, when asked for, ssl-client-cert (PEM,

@@ -4,14 +4,12 @@
 #include <memory>
 
 #include "dataplane/filters/encoder.h"
+#include "dataplane/filters/encoder_pool.h"
 
 namespace headgate::filters {
 namespace {
 
-constexpr size_t kMaxActive = 64;
-constexpr int kWindow = 18;  // 256 KiB of history: bodies here have at most a few MiB
-
-thread_local size_t active = 0;
+constexpr int kBrotliWindow = 18;  // 256 KiB of history: bodies here have at most a few MiB
 
 // The library cannot start a state over: each body has its own.
 class BrotliEncoder final : public Encoder {
@@ -19,7 +17,7 @@ class BrotliEncoder final : public Encoder {
   explicit BrotliEncoder(int level) : state_(BrotliEncoderCreateInstance(nullptr, nullptr, nullptr)) {
     if (state_ == nullptr) return;
     BrotliEncoderSetParameter(state_, BROTLI_PARAM_QUALITY, static_cast<uint32_t>(level));
-    BrotliEncoderSetParameter(state_, BROTLI_PARAM_LGWIN, kWindow);
+    BrotliEncoderSetParameter(state_, BROTLI_PARAM_LGWIN, kBrotliWindow);
     BrotliEncoderSetParameter(state_, BROTLI_PARAM_MODE, BROTLI_MODE_TEXT);
   }
   BrotliEncoder(const BrotliEncoder&) = delete;
@@ -44,23 +42,24 @@ class BrotliEncoder final : public Encoder {
                                             : input_left == 0 && BrotliEncoderHasMoreOutput(state_) == 0;
     return step;
   }
-  void release() override {
-    --active;
-    const std::unique_ptr<BrotliEncoder> self(this);
-  }
+  void release() override;
 
  private:
   BrotliEncoderState* state_;
 };
 
+using BrotliPool = EncoderPool<BrotliEncoder, 64, 0>;
+
+void BrotliEncoder::release() { BrotliPool::of_this_thread().end(this, false); }
+
 }  // namespace
 
 EncoderLease take_brotli_encoder(int level) {
-  if (active >= kMaxActive) return {};
-  auto made = std::make_unique<BrotliEncoder>(std::clamp(level, 1, 11));
-  if (!made->ok()) return {};
-  ++active;
-  return EncoderLease(made.release());
+  BrotliPool& pool = BrotliPool::of_this_thread();
+  if (pool.full()) return {};
+  auto encoder = std::make_unique<BrotliEncoder>(std::clamp(level, 1, 11));
+  if (!encoder->ok()) return {};
+  return EncoderLease(pool.begin(std::move(encoder)));
 }
 
 }  // namespace headgate::filters

@@ -2,15 +2,13 @@
 
 #include <algorithm>
 #include <memory>
-#include <vector>
 
 #include "dataplane/filters/encoder.h"
+#include "dataplane/filters/encoder_pool.h"
 
 namespace headgate::filters {
 namespace {
 
-constexpr size_t kMaxActive = 256;
-constexpr size_t kMaxIdle = 8;
 constexpr int kGzipWindow = 15 + 16;  // 32 KiB of history; +16 asks zlib for the gzip wrapper
 constexpr int kMemoryLevel = 8;
 
@@ -54,40 +52,24 @@ class GzipEncoder final : public Encoder {
   bool ok_ = false;
 };
 
-struct Pool {
-  std::vector<std::unique_ptr<GzipEncoder>> idle;
-  size_t active = 0;
-  Pool() { idle.reserve(kMaxIdle); }
-};
-Pool& pool() {
-  thread_local Pool pool;
-  return pool;
-}
+using GzipPool = EncoderPool<GzipEncoder, 256, 8>;
 
-void GzipEncoder::release() {
-  std::unique_ptr<GzipEncoder> self(this);
-  Pool& encoders = pool();
-  --encoders.active;
-  if (encoders.idle.size() < kMaxIdle && reset()) encoders.idle.push_back(std::move(self));
-}
+void GzipEncoder::release() { GzipPool::of_this_thread().end(this, reset()); }
 
 }  // namespace
 
 EncoderLease take_gzip_encoder(int level) {
-  Pool& encoders = pool();
-  if (encoders.active >= kMaxActive) return {};
+  GzipPool& pool = GzipPool::of_this_thread();
+  if (pool.full()) return {};
   level = std::clamp(level, 1, 9);
-  std::unique_ptr<GzipEncoder> taken;
-  if (encoders.idle.empty()) {
-    taken = std::make_unique<GzipEncoder>(level);
-    if (!taken->ok()) return {};
+  std::unique_ptr<GzipEncoder> encoder = pool.take_idle();
+  if (encoder != nullptr) {
+    encoder->prepare(level);
   } else {
-    taken = std::move(encoders.idle.back());
-    encoders.idle.pop_back();
-    taken->prepare(level);
+    encoder = std::make_unique<GzipEncoder>(level);
+    if (!encoder->ok()) return {};
   }
-  ++encoders.active;
-  return EncoderLease(taken.release());
+  return EncoderLease(pool.begin(std::move(encoder)));
 }
 
 }  // namespace headgate::filters

@@ -2,16 +2,14 @@
 
 #include <algorithm>
 #include <memory>
-#include <vector>
 
 #include "dataplane/filters/encoder.h"
+#include "dataplane/filters/encoder_pool.h"
 
 namespace headgate::filters {
 namespace {
 
-constexpr size_t kMaxActive = 64;
-constexpr size_t kMaxIdle = 4;
-constexpr int kWindow = 19;  // 512 KiB of history: what a context costs depends on it; RFC 8878 7 lets a client expect 8 MiB
+constexpr int kZstdWindow = 19;  // 512 KiB of history: what a context costs depends on it; RFC 8878 7 lets a client expect 8 MiB
 
 class ZstdEncoder final : public Encoder {
  public:
@@ -23,7 +21,7 @@ class ZstdEncoder final : public Encoder {
   bool prepare(int level) {
     return context_ != nullptr && ZSTD_isError(ZSTD_CCtx_reset(context_, ZSTD_reset_session_and_parameters)) == 0 &&
            ZSTD_isError(ZSTD_CCtx_setParameter(context_, ZSTD_c_compressionLevel, level)) == 0 &&
-           ZSTD_isError(ZSTD_CCtx_setParameter(context_, ZSTD_c_windowLog, kWindow)) == 0;
+           ZSTD_isError(ZSTD_CCtx_setParameter(context_, ZSTD_c_windowLog, kZstdWindow)) == 0;
   }
 
   Step run(std::string_view input, std::span<char> output, Flush flush) override {
@@ -42,38 +40,19 @@ class ZstdEncoder final : public Encoder {
   ZSTD_CCtx* context_;
 };
 
-struct Pool {
-  std::vector<std::unique_ptr<ZstdEncoder>> idle;
-  size_t active = 0;
-  Pool() { idle.reserve(kMaxIdle); }
-};
-Pool& pool() {
-  thread_local Pool pool;
-  return pool;
-}
+using ZstdPool = EncoderPool<ZstdEncoder, 64, 4>;
 
-void ZstdEncoder::release() {
-  std::unique_ptr<ZstdEncoder> self(this);
-  Pool& encoders = pool();
-  --encoders.active;
-  if (encoders.idle.size() < kMaxIdle) encoders.idle.push_back(std::move(self));
-}
+void ZstdEncoder::release() { ZstdPool::of_this_thread().end(this, true); }
 
 }  // namespace
 
 EncoderLease take_zstd_encoder(int level) {
-  Pool& encoders = pool();
-  if (encoders.active >= kMaxActive) return {};
-  std::unique_ptr<ZstdEncoder> taken;
-  if (encoders.idle.empty()) {
-    taken = std::make_unique<ZstdEncoder>();
-  } else {
-    taken = std::move(encoders.idle.back());
-    encoders.idle.pop_back();
-  }
-  if (!taken->prepare(std::clamp(level, 1, 19))) return {};
-  ++encoders.active;
-  return EncoderLease(taken.release());
+  ZstdPool& pool = ZstdPool::of_this_thread();
+  if (pool.full()) return {};
+  std::unique_ptr<ZstdEncoder> encoder = pool.take_idle();
+  if (encoder == nullptr) encoder = std::make_unique<ZstdEncoder>();
+  if (!encoder->prepare(std::clamp(level, 1, 19))) return {};
+  return EncoderLease(pool.begin(std::move(encoder)));
 }
 
 }  // namespace headgate::filters

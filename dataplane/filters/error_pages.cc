@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dataplane/base/number.h"
+#include "dataplane/filters/drained_body.h"
 #include "dataplane/http/error_response.h"
 #include "dataplane/http/exchange.h"
 #include "dataplane/http/forwarded.h"
@@ -15,7 +16,6 @@ namespace {
 
 using http::FieldId;
 
-constexpr size_t kDrainedBody = 64 * 1024;  // of the answer that is replaced, so that its connection can be used again
 
 class ErrorPagesRun final : public http::FilterRun,
                             private http::ResponseInterceptor,

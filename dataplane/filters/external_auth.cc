@@ -3,6 +3,7 @@
 #include <array>
 
 #include "dataplane/base/text.h"
+#include "dataplane/filters/drained_body.h"
 #include "dataplane/filters/target_text.h"
 #include "dataplane/http/error_response.h"
 #include "dataplane/http/forwarded.h"
@@ -17,7 +18,6 @@ namespace {
 
 using http::FieldId;
 
-constexpr size_t kDrainedBody = 64 * 1024;  // read to its end so that the connection can be used again
 
 // Fields of a request that are about its body or about what the client has already: not about the question.
 bool is_about_the_resource(FieldId id, std::string_view name) {

@@ -4,6 +4,7 @@
 
 #include "dataplane/base/intrusive_list.h"
 #include "dataplane/base/link.h"
+#include "dataplane/filters/drained_body.h"
 #include "dataplane/filters/target_text.h"
 #include "dataplane/http/exchange.h"
 #include "dataplane/http/forwarded.h"
@@ -17,7 +18,6 @@ using http::FieldId;
 
 constexpr size_t kMaxCopies = 256;                 // under way on one worker
 constexpr size_t kMaxBehind = size_t{1024} * 1024;  // bytes of body that the mirror has not taken yet
-constexpr size_t kDrainedBody = 64 * 1024;         // of its answer, so that the connection can be used again
 
 class TeeBody;
 

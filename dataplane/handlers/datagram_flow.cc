@@ -29,11 +29,13 @@ DatagramFlow::DatagramFlow(WorkerContext& worker, net::DatagramSocket& socket, c
 
 DatagramFlow::~DatagramFlow() { close(); }
 
-Result<void> DatagramFlow::open(std::shared_ptr<const upstream::Upstream> upstream) {
+Result<void> DatagramFlow::open(std::shared_ptr<const upstream::Upstream> upstream, uint8_t hops) {
   const SocketAddress client = key_.peer.address();
   last_activity_ = worker_.loop.now();
   if (upstream->settings().protocol == upstream::Protocol::kDatagram) {
-    HG_TRY(open_datagram_target(worker_, upstream, client, link_, use_));
+    // Each relay takes one, as a router does: in a ring, where every datagram comes back as a new client's, none is left.
+    if (hops == 1) return Error{.code = Errc::kInvalid, .detail = "no hop left"};
+    HG_TRY(open_datagram_target(worker_, upstream, client, link_, use_, static_cast<uint8_t>(hops > 0 ? hops - 1 : 0)));
     if (is_own_listener(use_.endpoint().address())) {
       return Error{.code = Errc::kInvalid, .detail = "the target is the listener itself"};
     }

@@ -44,8 +44,9 @@ class DatagramFlow final : public event::Disposable,
                FlowOwner& owner);
   ~DatagramFlow() override;
 
-  // Errors: of the target; kInvalid: it is the listener itself.
-  Result<void> open(std::shared_ptr<const upstream::Upstream> upstream);
+  // `hops` as the first datagram came with. Errors: of the target; kInvalid: it is the listener itself, or so many relays
+  // have had the datagram that they must be a ring.
+  Result<void> open(std::shared_ptr<const upstream::Upstream> upstream, uint8_t hops);
   // Datagrams of this client, in order.
   void forward(std::span<net::Datagram> batch);
   // Withdraws everything, without a word to the owner.

@@ -31,6 +31,7 @@ class DatagramFlows final : public net::DatagramRun, private FlowOwner {
         worker_(worker),
         deadline_(worker.loop.timers(), event::Timer::call<&DatagramFlows::on_deadline>, this) {
     socket_.enable_receive_offload();
+    socket_.report_hops();
   }
 
   void on_datagrams(std::span<net::Datagram> batch) override {
@@ -40,7 +41,7 @@ class DatagramFlows final : public net::DatagramRun, private FlowOwner {
       while (at + count < batch.size() && batch[at + count].peer == key.peer && batch[at + count].local == key.local) {
         ++count;
       }
-      if (DatagramFlow* flow = find_or_open(key)) {
+      if (DatagramFlow* flow = find_or_open(key, batch[at].hops)) {
         flow->forward(batch.subspan(at, count));
       } else {
         worker_.counters.add(Counter::kDatagramsDropped, count);
@@ -56,7 +57,7 @@ class DatagramFlows final : public net::DatagramRun, private FlowOwner {
   [[nodiscard]] bool empty() const override { return flows_.empty(); }
 
  private:
-  DatagramFlow* find_or_open(const FlowKey& key) {
+  DatagramFlow* find_or_open(const FlowKey& key, uint8_t hops) {
     const auto known = flows_.find(key);
     if (known != flows_.end()) return known->second.get();
     if (!can_be_client(key.peer)) return nullptr;
@@ -74,7 +75,7 @@ class DatagramFlows final : public net::DatagramRun, private FlowOwner {
       worker_.counters.add(Counter::kDatagramFlowsRefused);
       return nullptr;
     }
-    if (const auto opened = flow->open(std::move(upstream)); !opened) {
+    if (const auto opened = flow->open(std::move(upstream), hops); !opened) {
       HG_LOG(kWarn, kForward, "flow not forwarded", {"rule", rule->name}, {"client", key.peer.address().to_string()},
              {"error", to_string(opened.error())});
       return nullptr;

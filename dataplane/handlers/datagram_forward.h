@@ -5,7 +5,8 @@
 // ends five seconds after its last datagram, another one after the rule's timeout, and any when its target refuses.
 // Flows are limited over all workers: in all, per client address, and per rule. Nobody can be asked to wait: what does
 // not fit is dropped and counted.
-// Refused: senders that cannot be answered (port 0, multicast), and targets that are this listener itself.
+// Refused: senders that cannot be answered (port 0, multicast), targets that are this listener itself, and datagrams
+// without a hop left: what a flow sends has one hop less than what came, so relays that forward to each other end.
 // Thread: the handler is const and shared by all workers; a run belongs to one listener on one worker.
 #pragma once
 

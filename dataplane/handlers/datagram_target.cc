@@ -7,7 +7,7 @@
 namespace headgate::handlers {
 
 Result<void> open_datagram_target(WorkerContext& worker, const std::shared_ptr<const upstream::Upstream>& upstream,
-                                  const SocketAddress& client, net::DatagramLink& link, EndpointUse& use) {
+                                  const SocketAddress& client, net::DatagramLink& link, EndpointUse& use, uint8_t hops) {
   upstream::TriedSet tried;
   Error error{.code = Errc::kUnreachable, .origin = Origin::kUpstream, .detail = "no usable endpoint"};
   if (!upstream->settings().unavailable_reason.empty()) return error;
@@ -29,7 +29,7 @@ Result<void> open_datagram_target(WorkerContext& worker, const std::shared_ptr<c
     }
     ++attempt;
     worker.counters.add(Counter::kUpstreamRequests);
-    const auto opened = link.open(endpoint.address());
+    const auto opened = link.open(endpoint.address(), hops);
     if (opened) return {};
     error = opened.error().from(Origin::kUpstream);
     worker.counters.add(Counter::kUpstreamConnectErrors);

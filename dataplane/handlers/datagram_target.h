@@ -9,9 +9,10 @@
 
 namespace headgate::handlers {
 
-// Tries other endpoints when one cannot be connected to (no route, no such socket). Errors: kUnreachable: no usable
-// endpoint; kOverloaded: a limit of the upstream; else that of the last attempt.
+// Tries other endpoints when one cannot be connected to (no route, no such socket). `hops`: hop limit of what is sent, 0:
+// the system's. Errors: kUnreachable: no usable endpoint; kOverloaded: a limit of the upstream; else that of the
+// last attempt.
 Result<void> open_datagram_target(WorkerContext& worker, const std::shared_ptr<const upstream::Upstream>& upstream,
-                                  const SocketAddress& client, net::DatagramLink& link, EndpointUse& use);
+                                  const SocketAddress& client, net::DatagramLink& link, EndpointUse& use, uint8_t hops = 0);
 
 }  // namespace headgate::handlers

@@ -35,6 +35,7 @@ class ProxyRun final : public http::Run,
   // upstream::PoolWaiter
   void on_connection(http::ClientStream& stream) override;
   void on_no_connection(const Error& error) override;
+  [[nodiscard]] const ConnectionFacts* client() const override { return &exchange_.connection(); }
   // BufferedBody::Observer
   void on_body_collected(const Error* error) override;
 

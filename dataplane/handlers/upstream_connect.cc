@@ -2,10 +2,10 @@
 
 #include "dataplane/base/counters.h"
 #include "dataplane/base/log.h"
-#include "dataplane/net/proxy_protocol.h"
 #include "dataplane/net/socket.h"
 #include "dataplane/upstream/outlier.h"
 #include "dataplane/upstream/pool_set.h"
+#include "dataplane/upstream/proxy_header.h"
 #include "dataplane/upstream/retry.h"
 
 namespace headgate::handlers {
@@ -119,7 +119,7 @@ void UpstreamConnect::on_connected(std::unique_ptr<net::ByteStream> stream) {
   if (settings.connection.tcp_keepalive && stream->kernel_fd() >= 0 && use_.endpoint().address().is_ip()) {
     net::set_keepalive(stream->kernel_fd());
   }
-  if (settings.proxy_protocol != upstream::ProxyProtocol::kNone && !send_proxy_header(*stream)) {
+  if (!upstream::send_proxy_header(*stream, upstream::proxy_header(settings, client_.remote, client_.local))) {
     attempt_failed({.code = Errc::kReset, .origin = Origin::kUpstream, .retry = Retry::kYes, .detail = "PROXY header"});
     return;
   }
@@ -129,16 +129,6 @@ void UpstreamConnect::on_connected(std::unique_ptr<net::ByteStream> stream) {
   }
   tls_.reset(new upstream::TlsConnect(worker_.loop, settings, *this));
   tls_->start(std::move(stream), worker_.pools->client_tls(*upstream_), use_.endpoint(), connect_timeout_);
-}
-
-// A fresh socket takes so few bytes whole, or it is broken.
-bool UpstreamConnect::send_proxy_header(net::ByteStream& stream) {
-  const std::string header = upstream_->settings().proxy_protocol == upstream::ProxyProtocol::kV1
-                                 ? net::write_proxy_v1(client_.remote, client_.local)
-                                 : net::write_proxy_v2(client_.remote, client_.local);
-  const iovec piece = net::as_iovec(header);
-  const auto written = stream.write({&piece, 1});
-  return written && written->bytes == header.size();
 }
 
 void UpstreamConnect::on_connect_failed(const Error& error) {

@@ -86,7 +86,6 @@ class UpstreamConnect final : private net::ConnectObserver, private upstream::Tl
 
   void attempt();
   void on_again() { attempt(); }
-  bool send_proxy_header(net::ByteStream& stream);
   void attempt_failed(const Error& error);
   void report_failure(const Error& error);
   void on_report();

@@ -5,6 +5,7 @@
 #include "dataplane/base/number.h"
 #include "dataplane/base/text.h"
 #include "dataplane/http/exchange.h"
+#include "dataplane/http/field_bits.h"
 #include "dataplane/http/request_id.h"
 #include "dataplane/http/uri.h"
 
@@ -223,7 +224,7 @@ void write_forwarded(const Exchange& exchange, const ForwardedPolicy& policy, He
 
   const bool drop_x = x_mode == ForwardedMode::kReplace || x_mode == ForwardedMode::kRemove;
   const bool drop_aliases = !trusted && x_mode != ForwardedMode::kKeep;
-  outgoing.remove_if([&](const Field& field) {
+  const auto is_replaced = [&](const Field& field) {
     switch (field.id) {
       case FieldId::kXForwardedFor:
       case FieldId::kXForwardedProto:
@@ -234,7 +235,12 @@ void write_forwarded(const Exchange& exchange, const ForwardedPolicy& policy, He
       case FieldId::kOther: return drop_aliases && is_forwarded_alias(field.name);
       default: return false;
     }
-  });
+  };
+  // Usually there is nothing to remove, and a bit test says so.
+  constexpr uint64_t kRead = bit(FieldId::kXForwardedFor) | bit(FieldId::kXForwardedProto) |
+                             bit(FieldId::kXForwardedHost) | bit(FieldId::kXForwardedPort) | bit(FieldId::kXRealIp) |
+                             bit(FieldId::kForwarded);
+  if (outgoing.has_any(kRead) || (drop_aliases && outgoing.has(FieldId::kOther))) outgoing.remove_if(is_replaced);
 
   if (x_mode == ForwardedMode::kAppend || x_mode == ForwardedMode::kReplace) {
     write_x_forwarded(exchange, x_mode, existing, outgoing);

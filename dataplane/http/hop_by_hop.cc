@@ -3,12 +3,11 @@
 #include <array>
 
 #include "dataplane/base/text.h"
+#include "dataplane/http/field_bits.h"
 
 namespace headgate::http {
 
 namespace {
-
-constexpr uint64_t bit(FieldId id) { return uint64_t{1} << static_cast<int>(id); }
 
 constexpr uint64_t kHopByHop = bit(FieldId::kConnection) | bit(FieldId::kKeepAlive) | bit(FieldId::kProxyConnection) |
                                bit(FieldId::kProxyAuthorization) | bit(FieldId::kProxyAuthenticate) |

@@ -9,7 +9,6 @@
 namespace headgate::http1 {
 namespace {
 
-constexpr size_t kTurnBudget = 256 * 1024;
 // A response longer than this is read in 64 KiB pieces from the start next time.
 constexpr uint64_t kBulk = 16 * 1024;
 
@@ -135,13 +134,7 @@ void ClientConnection::resume() {
 }
 
 bool ClientConnection::over_budget(size_t bytes) {
-  const uint64_t turn = worker_.loop.turns();
-  if (turn != turn_) {
-    turn_ = turn;
-    turn_bytes_ = 0;
-  }
-  turn_bytes_ += bytes;
-  if (turn_bytes_ < kTurnBudget) return false;
+  if (turn_budget_.spend(worker_.loop.turns(), bytes)) return false;
   resume_later_.schedule();
   return true;
 }

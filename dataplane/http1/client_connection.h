@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "dataplane/base/pooled.h"
+#include "dataplane/event/turn_budget.h"
 #include "dataplane/event/worker_context.h"
 #include "dataplane/http/client_exchange.h"
 #include "dataplane/http/exchange_sink.h"
@@ -143,8 +144,7 @@ class ClientConnection final : public event::Disposable,
   ResponseBody* response_body_ = nullptr;
   net::OutputQueue output_;
   http::BodySource* request_body_ = nullptr;
-  uint64_t turn_ = 0;
-  uint64_t turn_bytes_ = 0;
+  event::TurnBudget turn_budget_;
   uint32_t requests_ = 0;
   State state_ = State::kIdle;
   bool request_chunked_ = false;

@@ -5,6 +5,7 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/number.h"
 #include "dataplane/base/text.h"
+#include "dataplane/http/field_bits.h"
 #include "dataplane/http/hop_by_hop.h"
 #include "dataplane/http/status.h"
 #include "dataplane/http1/scan.h"
@@ -19,7 +20,6 @@ namespace {
 
 constexpr size_t kFramingRoom = 160;  // Date, Content-Length, Connection, the names of Upgrade and Host, line ends
 
-constexpr uint64_t bit(FieldId id) { return uint64_t{1} << static_cast<int>(id); }
 constexpr uint64_t kFramingFields =
     bit(FieldId::kContentLength) | bit(FieldId::kTransferEncoding) | bit(FieldId::kConnection);
 
@@ -59,24 +59,48 @@ bool is_clean(std::string_view value) {
   return find_control(value.data(), end, value.data()) == end;
 }
 
-// Names with characters that are legal but rare.
-bool is_rare_name(const char* name, const char* end) {
-  return is_token({name, static_cast<size_t>(end - name)});
+// As append(), and says whether the text holds a control byte, while it is in a register anyway. A tab counts as one: it
+// is rare, and the caller looks again. `into` has 16 bytes of the head before it.
+[[gnu::always_inline]] inline bool append_watched(char*& into, std::string_view text) {
+#ifdef __SSE2__
+  using namespace scan_sse2;
+  char* const start = into;
+  const char* const from = text.data();
+  const size_t size = text.size();
+  into += size;
+  if (size < 16) {
+    append(start, text);
+    return (control_mask(into - 16) >> (16 - size)) != 0;
+  }
+  const __m128i last = load(from + size - 16);
+  __m128i seen = controls(last);
+  for (size_t at = 0; at + 16 < size; at += 16) {
+    const __m128i bytes = load(from + at);
+    seen = _mm_or_si128(seen, controls(bytes));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(start + at), bytes);
+  }
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(into - 16), last);
+  return _mm_movemask_epi8(seen) != 0;
+#else
+  into = append(into, text);
+  return true;
+#endif
 }
 
-// RFC 9110 5.5; P7: a value that would start a line of its own never leaves. Looked at where it was written, which lies
-// behind at least the start line: `floor` is the start of the head. A name that has a FieldId is a token already.
-[[gnu::always_inline]] inline char* append_field(char* into, FieldId id, std::string_view name, std::string_view value,
-                                                 const char* floor) {
+bool is_clean_name(FieldId id, std::string_view name) {
+  if (id != FieldId::kOther) return true;  // one of ours: a token already
+  const char* const end = name.data() + name.size();
+  return !name.empty() && (find_name_end(name.data(), end, name.data()) == end || is_token(name));
+}
+
+// RFC 9110 5.5; P7: a value that would start a line of its own never leaves. Looked at while it is copied; the start
+// line of the head lies before it.
+[[gnu::always_inline]] inline char* append_field(char* into, FieldId id, std::string_view name, std::string_view value) {
   char* at = append(into, name);
-  const char* const name_end = at;
   *at++ = ':';
   *at++ = ' ';
-  at = append(at, value);
-  const bool clean_name =
-      id != FieldId::kOther ||
-      (name_end != into && (find_name_end(into, name_end, floor) == name_end || is_rare_name(into, name_end)));
-  if (!clean_name || find_control(name_end, at, floor) != at) [[unlikely]] {
+  const bool suspicious = append_watched(at, value);
+  if ((suspicious && !is_clean(value)) || !is_clean_name(id, name)) [[unlikely]] {
     HG_BUG("a field with a control character in it was about to be sent");
     return into;
   }
@@ -85,10 +109,10 @@ bool is_rare_name(const char* name, const char* end) {
   return at;
 }
 
-char* append_fields(char* into, const http::HeaderMap& fields, const char* floor) {
+char* append_fields(char* into, const http::HeaderMap& fields) {
   for (const Field& field : fields.fields()) {
     if ((kFramingFields & bit(field.id)) != 0) continue;
-    into = append_field(into, field.id, field.name, field.value, floor);
+    into = append_field(into, field.id, field.name, field.value);
   }
   return into;
 }
@@ -118,7 +142,7 @@ char* append_framing(char* into, const HeadOptions& options) {
     case ConnectionField::kKeepAlive: into = append(into, "Connection: keep-alive\r\n"); break;
     case ConnectionField::kUpgrade:
       into = append(into, "Connection: upgrade\r\n");
-      if (!options.upgrade.empty()) into = append_field(into, FieldId::kUpgrade, "Upgrade", options.upgrade, into);
+      if (!options.upgrade.empty()) into = append_field(into, FieldId::kUpgrade, "Upgrade", options.upgrade);
       break;
   }
   return append(into, "\r\n");
@@ -154,19 +178,17 @@ char* write_request_head(char* into, const http::RequestHead& head, const http::
     HG_BUG("a request target with a space or control character in it was about to be sent");
     target = "/";
   }
-  const char* const begin = into;
   into = append(into, head.method_text);
   *into++ = ' ';
   into = append(into, target);
   into = append(into, " HTTP/1.1\r\n");
   // RFC 9110 7.2: Host first, where there is a choice.
-  if (!fields.has(FieldId::kHost)) into = append_field(into, FieldId::kHost, "Host", head.authority, begin);
-  into = append_fields(into, fields, begin);
+  if (!fields.has(FieldId::kHost)) into = append_field(into, FieldId::kHost, "Host", head.authority);
+  into = append_fields(into, fields);
   return append_framing(into, options);
 }
 
 char* write_response_head(char* into, const http::ResponseHead& head, const HeadOptions& options) {
-  const char* const begin = into;
   into = append(into, "HTTP/1.1 ");
   const uint32_t status = head.status >= 100 && head.status <= 999 ? head.status : 500;
   *into++ = static_cast<char>('0' + status / 100);
@@ -177,9 +199,9 @@ char* write_response_head(char* into, const http::ResponseHead& head, const Head
   into = append(into, own_reason ? head.reason : http::reason_phrase(static_cast<uint16_t>(status)));
   into = append(into, "\r\n");
   if (!options.date.empty() && !head.headers.has(FieldId::kDate)) {
-    into = append_field(into, FieldId::kDate, "Date", options.date, begin);
+    into = append_field(into, FieldId::kDate, "Date", options.date);
   }
-  into = append_fields(into, head.headers, begin);
+  into = append_fields(into, head.headers);
   return append_framing(into, options);
 }
 
@@ -197,9 +219,14 @@ char* write_last_chunk(char* into, bool first, const http::Trailers* trailers) {
   into = append(into, first ? "0\r\n" : "\r\n0\r\n");
   if (trailers != nullptr) {
     for (const Field& field : trailers->fields()) {
-      if (!http::is_forbidden_trailer(field.id, field.name)) {
-        into = append_field(into, field.id, field.name, field.value, into);
+      if (http::is_forbidden_trailer(field.id, field.name)) continue;
+      // The first one has no 16 bytes before it: judged beforehand.
+      if (!is_clean_name(field.id, field.name) || !is_clean(field.value)) [[unlikely]] {
+        HG_BUG("a trailer with a control character in it was about to be sent");
+        continue;
       }
+      into = append(append(into, field.name), ": ");
+      into = append(append(into, field.value), "\r\n");
     }
   }
   return append(into, "\r\n");

@@ -15,7 +15,6 @@ namespace headgate::http1 {
 namespace {
 
 // Fairness: what one connection may read or send in one turn of the loop.
-constexpr size_t kTurnBudget = 256 * 1024;
 constexpr Duration kLingerTime = std::chrono::seconds(2);
 // A quiet connection is closed this long after draining began: late enough not to cross a request on its way.
 constexpr Duration kDrainQuiet = std::chrono::seconds(1);
@@ -98,13 +97,7 @@ void ServerConnection::resume_later() {
 }
 
 bool ServerConnection::over_budget(size_t bytes) {
-  const uint64_t turn = worker_.loop.turns();
-  if (turn != turn_) {
-    turn_ = turn;
-    turn_bytes_ = 0;
-  }
-  turn_bytes_ += bytes;
-  if (turn_bytes_ < kTurnBudget) return false;
+  if (turn_budget_.spend(worker_.loop.turns(), bytes)) return false;
   resume_later_.schedule();
   return true;
 }

@@ -15,6 +15,7 @@
 #include <memory>
 
 #include "dataplane/base/pooled.h"
+#include "dataplane/event/turn_budget.h"
 #include "dataplane/event/worker_context.h"
 #include "dataplane/http/exchange.h"
 #include "dataplane/http/exchange_sink.h"
@@ -165,8 +166,7 @@ class ServerConnection final : public event::Disposable,
   http::BodySource* response_body_ = nullptr;
   uint64_t response_left_ = 0;  // kLength: bytes still to come
   uint64_t file_left_ = 0;      // being sent with sendfile
-  uint64_t turn_ = 0;           // fairness: bytes read in this turn of the loop
-  uint64_t turn_bytes_ = 0;
+  event::TurnBudget turn_budget_;
   uint32_t requests_ = 0;
   State state_ = State::kIdle;
   Framing response_framing_ = Framing::kNone;

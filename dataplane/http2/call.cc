@@ -6,21 +6,15 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/number.h"
 #include "dataplane/base/text.h"
+#include "dataplane/http2/text_of.h"
 
 namespace headgate::http2 {
 namespace {
 
-constexpr int32_t kStreamWindow = 4 << 20;
-constexpr int32_t kConnectionWindow = 16 << 20;
+constexpr int32_t kCallStreamWindow = 4 << 20;
+constexpr int32_t kCallConnectionWindow = 16 << 20;
 constexpr size_t kPrefix = 5;  // compressed flag, length
 constexpr size_t kKeptBuffer = 64 * 1024;
-
-nghttp2_nv field(std::string_view name, std::string_view value) {
-  return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
-          reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
-}
-
-std::string_view text_of(const uint8_t* data, size_t size) { return {reinterpret_cast<const char*>(data), size}; }
 
 // grpc-message is percent-encoded.
 std::string decode_message(std::string_view text) {
@@ -110,18 +104,18 @@ Call::~Call() {
 
 void Call::start() {
   const std::array<nghttp2_settings_entry, 2> settings{
-      {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0}, {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kStreamWindow}}};
+      {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0}, {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kCallStreamWindow}}};
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
-  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kConnectionWindow);
+  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kCallConnectionWindow);
   const std::string bearer = "Bearer " + options_.token;
-  const std::array<nghttp2_nv, 8> fields{field(":method", "POST"),
-                                         field(":scheme", options_.https ? "https" : "http"),
-                                         field(":path", options_.path),
-                                         field(":authority", options_.authority),
-                                         field("te", "trailers"),
-                                         field("content-type", "application/grpc+proto"),
-                                         field("user-agent", "headgate/" HEADGATE_VERSION),
-                                         field("authorization", bearer)};
+  const std::array<nghttp2_nv, 8> fields{field_of(":method", "POST"),
+                                         field_of(":scheme", options_.https ? "https" : "http"),
+                                         field_of(":path", options_.path),
+                                         field_of(":authority", options_.authority),
+                                         field_of("te", "trailers"),
+                                         field_of("content-type", "application/grpc+proto"),
+                                         field_of("user-agent", "headgate/" HEADGATE_VERSION),
+                                         field_of("authorization", bearer)};
   nghttp2_data_provider body{};
   body.read_callback = Callbacks::read_out;
   id_ = nghttp2_submit_request(session_, nullptr, fields.data(), fields.size() - (options_.token.empty() ? 1 : 0), &body,

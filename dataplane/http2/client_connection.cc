@@ -11,8 +11,8 @@ namespace {
 
 // What an endpoint may send ahead of us: for one response, which bounds memory; and for the connection, which is only
 // as much as one round trip carries, because it is given back on arrival.
-constexpr uint32_t kStreamWindow = 256 * 1024;
-constexpr int32_t kConnectionWindow = 8 * 1024 * 1024;
+constexpr uint32_t kClientStreamWindow = 256 * 1024;
+constexpr int32_t kClientConnectionWindow = 8 * 1024 * 1024;
 // Before SETTINGS have told the endpoint's limit: more would be a guess that may cost the connection.
 constexpr uint32_t kFirstStreams = 1;
 
@@ -31,10 +31,10 @@ ClientConnection::~ClientConnection() {
 void ClientConnection::start() {
   const std::array<nghttp2_settings_entry, 3> settings = {
       {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
-       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kStreamWindow},
+       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kClientStreamWindow},
        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<uint32_t>(std::min<size_t>(limits_.header_bytes, 1U << 30))}}};
   (void)nghttp2_submit_settings(session(), NGHTTP2_FLAG_NONE, settings.data(), settings.size());
-  (void)nghttp2_session_set_local_window_size(session(), NGHTTP2_FLAG_NONE, 0, kConnectionWindow);
+  (void)nghttp2_session_set_local_window_size(session(), NGHTTP2_FLAG_NONE, 0, kClientConnectionWindow);
   opened_ = idle_since_ = worker().loop.now();
   expect_at(next_alarm());
   schedule_send();

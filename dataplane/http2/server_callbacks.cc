@@ -1,12 +1,12 @@
 // server_callbacks.cc -- between the callbacks of nghttp2 and ServerConnection; and the options of its sessions.
 #include "dataplane/base/check.h"
 #include "dataplane/http2/server_connection.h"
+#include "dataplane/http2/session_memory.h"
+#include "dataplane/http2/text_of.h"
 
 namespace headgate::http2 {
 
 namespace {
-
-std::string_view text_of(const uint8_t* data, size_t size) { return {reinterpret_cast<const char*>(data), size}; }
 
 ServerConnection& connection_of(void* user) { return static_cast<ServerConnection&>(*static_cast<Session*>(user)); }
 
@@ -77,8 +77,8 @@ struct ServerConnection::Callbacks {
 
 nghttp2_session* ServerConnection::make_session(ServerConnection& connection) {
   nghttp2_session* session = nullptr;
-  HG_CHECK(nghttp2_session_server_new2(&session, Callbacks::table(), static_cast<Session*>(&connection),
-                                      Callbacks::options()) == 0);
+  HG_CHECK(nghttp2_session_server_new3(&session, Callbacks::table(), static_cast<Session*>(&connection),
+                                      Callbacks::options(), session_memory()) == 0);
   return session;
 }
 

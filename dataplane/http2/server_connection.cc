@@ -13,8 +13,8 @@ namespace {
 // Between the two GOAWAYs: longer than a request needs that was on its way when the first was sent.
 constexpr Duration kDrainStep = std::chrono::seconds(1);
 // What clients may send ahead of us: per stream, and all streams together. Bounds memory.
-constexpr uint32_t kStreamWindow = 128 * 1024;
-constexpr int32_t kConnectionWindow = 2 * 1024 * 1024;
+constexpr uint32_t kServerStreamWindow = 128 * 1024;
+constexpr int32_t kServerConnectionWindow = 2 * 1024 * 1024;
 }  // namespace
 
 ServerConnection::ServerConnection(WorkerContext& worker, std::unique_ptr<net::ByteStream> stream,
@@ -39,11 +39,11 @@ ServerConnection::~ServerConnection() {
 void ServerConnection::start(Buffer initial) {
   const std::array<nghttp2_settings_entry, 4> settings = {
       {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, kMaxStreams},
-       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kStreamWindow},
+       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kServerStreamWindow},
        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<uint32_t>(std::min<size_t>(limits_.header_bytes, 1U << 30))},
        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}}};
   (void)nghttp2_submit_settings(session(), NGHTTP2_FLAG_NONE, settings.data(), settings.size());
-  (void)nghttp2_session_set_local_window_size(session(), NGHTTP2_FLAG_NONE, 0, kConnectionWindow);
+  (void)nghttp2_session_set_local_window_size(session(), NGHTTP2_FLAG_NONE, 0, kServerConnectionWindow);
   header_since_ = idle_since_ = worker().loop.now();
   expect_at(header_since_ + limits_.header_timeout);
   schedule_send();

@@ -11,7 +11,6 @@ namespace headgate::http2 {
 namespace {
 
 // Fairness: what one connection may read or send in one turn of the loop.
-constexpr size_t kTurnBudget = 256 * 1024;
 constexpr Duration kLingerTime = std::chrono::seconds(2);
 // Frames that wait to be written, beside those of open streams (T7).
 constexpr size_t kMaxQueuedFrames = 100;
@@ -84,13 +83,7 @@ void Session::resume_later() {
 }
 
 bool Session::over_budget(size_t bytes) {
-  const uint64_t turn = worker_.loop.turns();
-  if (turn != turn_) {
-    turn_ = turn;
-    turn_bytes_ = 0;
-  }
-  turn_bytes_ += bytes;
-  if (turn_bytes_ < kTurnBudget) return false;
+  if (turn_budget_.spend(worker_.loop.turns(), bytes)) return false;
   resume_later_.schedule();
   return true;
 }

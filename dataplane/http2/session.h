@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "dataplane/base/intrusive_list.h"
+#include "dataplane/event/turn_budget.h"
 #include "dataplane/event/worker_context.h"
 #include "dataplane/http2/abuse_budget.h"
 #include "dataplane/http2/outgoing_body.h"
@@ -117,8 +118,7 @@ class Session : public event::Disposable, private net::StreamObserver {
   Duration send_timeout_;
   MonotonicTime blocked_since_ = MonotonicTime::max();  // the other side takes no bytes
   MonotonicTime close_at_ = MonotonicTime::max();
-  uint64_t turn_ = 0;
-  uint64_t turn_bytes_ = 0;
+  event::TurnBudget turn_budget_;
   uint32_t input_size_ = Block::kMedium;  // of the next read
   uint32_t failure_ = 0;                  // a callback wants GOAWAY with this code
   State state_ = State::kOpen;

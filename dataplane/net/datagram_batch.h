@@ -28,7 +28,7 @@ inline constexpr size_t kMaxSegmentedBytes = 65000;
 inline constexpr size_t kMaxSegmentSize = 1400;
 
 struct alignas(cmsghdr) DatagramControl {
-  static constexpr size_t kBytes = CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(int));
+  static constexpr size_t kBytes = CMSG_SPACE(sizeof(in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int));
   std::array<char, kBytes> bytes;
 };
 

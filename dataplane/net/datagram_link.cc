@@ -13,7 +13,7 @@
 namespace headgate::net {
 namespace {
 
-constexpr size_t kTurnBudget = 64;
+constexpr size_t kLinkTurnDatagrams = 64;
 constexpr size_t kLinkBatch = 8;
 
 // A socket without a name cannot be answered. Linux gives it an abstract one; elsewhere it is a file beside the target.
@@ -46,7 +46,7 @@ DatagramLink::DatagramLink(WorkerContext& worker, DatagramLinkObserver& observer
 
 DatagramLink::~DatagramLink() { close(); }
 
-Result<void> DatagramLink::open(const SocketAddress& target) {
+Result<void> DatagramLink::open(const SocketAddress& target, uint8_t hops) {
   fd_.reset(::socket(target.domain(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd_.valid()) return system_error("socket");
   if (target.is_unix()) HG_TRY(bind_unix(fd_.get(), target, unix_name_));
@@ -62,6 +62,11 @@ Result<void> DatagramLink::open(const SocketAddress& target) {
     const int on = 1;
     ::setsockopt(fd_.get(), SOL_UDP, UDP_GRO, &on, sizeof(on));
     segments_ = true;
+    if (hops > 0) {
+      const int limit = hops;
+      const bool v6 = target.domain() == AF_INET6;
+      ::setsockopt(fd_.get(), v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_UNICAST_HOPS : IP_TTL, &limit, sizeof(limit));
+    }
   }
   return watch_.start(worker_.loop, fd_.get(), *this);
 }
@@ -151,7 +156,7 @@ bool DatagramLink::segment(std::span<const std::span<char>> payloads) {
 
 void DatagramLink::receive() {
   ReceiveBatch& batch = receive_scratch();
-  for (size_t taken = 0; taken < kTurnBudget && fd_.valid(); taken += kLinkBatch) {
+  for (size_t taken = 0; taken < kLinkTurnDatagrams && fd_.valid(); taken += kLinkBatch) {
     batch.prepare(kLinkBatch, false, local_.is_ip());
     int received = 0;
     do {

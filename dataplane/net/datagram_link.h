@@ -34,8 +34,8 @@ class DatagramLink final : private event::FdObserver {
   DatagramLink(const DatagramLink&) = delete;
   DatagramLink& operator=(const DatagramLink&) = delete;
 
-  // Errors: kSystem and its refinements; nothing was sent then.
-  Result<void> open(const SocketAddress& target);
+  // `hops`: hop limit of what is sent; 0: the system's. Errors: kSystem and its refinements; nothing was sent then.
+  Result<void> open(const SocketAddress& target, uint8_t hops = 0);
   // False: dropped (too large, queue of the kernel full). A refusal that came in between is reported later.
   bool send(std::string_view payload);
   // Equal sizes in a row leave as one segmented send. Returns how many were sent.

@@ -25,8 +25,8 @@ SendBatch& send_scratch() {
   return *batch;
 }
 
-// Reads where the datagram came to and, when it is a run of several, the size of each.
-void read_control(msghdr& message, DatagramLocal& local, size_t& segment) {
+// Reads where the datagram came to, its hops and, when it is a run of several, the size of each.
+void read_control(msghdr& message, DatagramLocal& local, uint8_t& hops, size_t& segment) {
   for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
     if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_PKTINFO) {
       in_pktinfo where{};
@@ -43,6 +43,11 @@ void read_control(msghdr& message, DatagramLocal& local, size_t& segment) {
       int size = 0;
       std::memcpy(&size, CMSG_DATA(part), sizeof(size));
       if (size > 0) segment = static_cast<size_t>(size);
+    } else if ((part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_TTL) ||
+               (part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_HOPLIMIT)) {
+      int left = 0;
+      std::memcpy(&left, CMSG_DATA(part), sizeof(left));
+      hops = static_cast<uint8_t>(left);
     }
   }
 }
@@ -118,6 +123,13 @@ void DatagramSocket::enable_receive_offload() {
   if (local_.is_ip()) ::setsockopt(fd_.get(), SOL_UDP, UDP_GRO, &on, sizeof(on));
 }
 
+void DatagramSocket::report_hops() {
+  const int on = 1;
+  if (!local_.is_ip()) return;
+  ::setsockopt(fd_.get(), IPPROTO_IP, IP_RECVTTL, &on, sizeof(on));
+  if (local_.domain() == AF_INET6) ::setsockopt(fd_.get(), IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof(on));
+}
+
 void DatagramSocket::on_fd_ready(uint8_t ready) {
   if ((ready & event::kWritable) != 0 && !writable_) {
     writable_ = true;
@@ -164,14 +176,15 @@ size_t DatagramSocket::receive_batch() {
     DatagramLocal local;
     const size_t size = batch.messages[i].msg_len;
     size_t segment = 0;
-    if (message.msg_controllen > 0) read_control(message, local, segment);
+    uint8_t hops = 0;
+    if (message.msg_controllen > 0) read_control(message, local, hops, segment);
     if (segment == 0 || segment > size) segment = size;
     char* const bytes = static_cast<char*>(batch.pieces[i].iov_base);
     size_t at = 0;
     do {
       if (count == batch.datagrams.size()) deliver();
       const size_t part = std::min(segment, size - at);
-      batch.datagrams[count++] = {.payload = {bytes + at, part}, .peer = batch.peers[i], .local = local};
+      batch.datagrams[count++] = {.payload = {bytes + at, part}, .peer = batch.peers[i], .local = local, .hops = hops};
       at += part;
     } while (at < size);
   }

@@ -70,6 +70,7 @@ struct Datagram {
   std::span<char> payload;  // may be empty; may be changed; gone when on_datagrams() returns
   DatagramAddress peer;
   DatagramLocal local;
+  uint8_t hops = 0;  // what is left of its hop limit; 0: not known (see report_hops())
 };
 
 class DatagramSocket final : private event::FdObserver {
@@ -93,6 +94,8 @@ class DatagramSocket final : private event::FdObserver {
   void stop_receiving();
   // Long runs of one sender come in one piece and are taken apart here. Worth its price for bulk only.
   void enable_receive_offload();
+  // Datagrams say how many hops they had left. For relays: what they pass on has fewer, so that a ring of relays ends.
+  void report_hops();
 
   // Copies the datagram into the queue. False: dropped and counted (queue full, or the peer cannot be answered).
   bool send(const DatagramAddress& peer, const DatagramLocal& local, std::string_view payload);

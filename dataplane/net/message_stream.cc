@@ -4,10 +4,11 @@
 #include <array>
 #include <cstring>
 
+#include "dataplane/event/turn_budget.h"
+
 namespace headgate::net {
 namespace {
 
-constexpr size_t kTurnBudget = size_t{256} * 1024;
 // A whole message with its marks, and at least one byte more so that a line that is too large shows.
 constexpr size_t kMaxHeld = 65535 + 16;
 
@@ -53,7 +54,7 @@ void MessageStream::make_room() {
 }
 
 void MessageStream::read() {
-  size_t budget = kTurnBudget;
+  size_t budget = event::TurnBudget::kBytes;
   while (!closed_ && !read_ended_) {
     if (waits_ && queued() >= buffer_bytes_) return;  // write_queued() goes on
     if (in_begin_ == in_end_ && !stream_->readable_hint()) break;

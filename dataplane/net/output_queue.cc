@@ -1,10 +1,31 @@
 #include "dataplane/net/output_queue.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
 
 namespace headgate::net {
+
+namespace {
+
+// No constructor, so that no access has to ask whether the thread has made its own yet.
+struct Scratch {
+  const OutputQueue* owner = nullptr;
+  size_t used = 0;
+  std::array<char, 4096> bytes;
+};
+constinit thread_local Scratch t_scratch{};
+
+}  // namespace
+
+size_t OutputQueue::bytes() const { return (store_ == nullptr ? 0 : store_->bytes) + (scratch_ ? t_scratch.used : 0); }
+
+void OutputQueue::clear() {
+  store_.reset();
+  if (scratch_ && t_scratch.owner == this) t_scratch.owner = nullptr;
+  scratch_ = false;
+}
 
 void OutputQueue::compact(Store& store) {
   if (store.begin == 0) return;
@@ -17,7 +38,10 @@ void OutputQueue::compact(Store& store) {
 }
 
 void OutputQueue::append(Buffer buffer) {
-  if (buffer.empty()) return;
+  if (!buffer.empty()) append_to_store(std::move(buffer));
+}
+
+void OutputQueue::append_to_store(Buffer buffer) {
   Store& into = store();
   if (into.end == kSegments) compact(into);
   HG_CHECK(into.end < kSegments);
@@ -26,6 +50,15 @@ void OutputQueue::append(Buffer buffer) {
 }
 
 char* OutputQueue::reserve(size_t size) {
+  if (store_ == nullptr) {
+    Scratch& scratch = t_scratch;
+    if (!scratch_ && scratch.owner == nullptr && size <= scratch.bytes.size()) {
+      scratch.owner = this;
+      scratch.used = 0;
+      scratch_ = true;
+    }
+    if (scratch_ && size <= scratch.bytes.size() - scratch.used) return scratch.bytes.data() + scratch.used;
+  }
   Store& into = store();
   if (!into.copies || into.copies->capacity() - into.copies_used < size) {
     into.copies = BlockRef(Block::allocate(size));
@@ -35,6 +68,10 @@ char* OutputQueue::reserve(size_t size) {
 }
 
 void OutputQueue::commit(size_t size) {
+  if (store_ == nullptr) {
+    t_scratch.used += size;
+    return;
+  }
   Store& into = *store_;
   const char* start = into.copies->data() + into.copies_used;
   into.copies_used += size;
@@ -50,6 +87,28 @@ void OutputQueue::commit(size_t size) {
   append(Buffer(into.copies, start, size));
 }
 
+// The first `written` bytes of the page are gone; the others must outlive this turn.
+void OutputQueue::leave_scratch(size_t written) {
+  const std::string_view rest(t_scratch.bytes.data() + written, t_scratch.used - written);
+  t_scratch.owner = nullptr;
+  scratch_ = false;
+  if (rest.empty()) return;
+  Store& into = store();
+  if (into.end == kSegments) compact(into);
+  HG_CHECK(into.end < kSegments);
+  // One place further for those that wait behind it.
+  if (into.begin > 0) {
+    --into.begin;
+  } else {
+    for (size_t i = into.end++; i > 0; --i) {
+      std::construct_at(&into.segments[i], std::move(into.segments[i - 1]));
+      std::destroy_at(&into.segments[i - 1]);
+    }
+  }
+  std::construct_at(&into.segments[into.begin], Buffer::copy(rest));
+  into.bytes += rest.size();
+}
+
 void OutputQueue::append_copy(std::string_view text) {
   if (text.empty()) return;
   std::memcpy(reserve(text.size()), text.data(), text.size());
@@ -57,20 +116,30 @@ void OutputQueue::append_copy(std::string_view text) {
 }
 
 Result<void> OutputQueue::flush(ByteStream& stream, bool more) {
-  while (store_ != nullptr) {
-    Store& from = *store_;
-    std::array<iovec, kSegments> vectors;
+  while (!empty()) {
+    std::array<iovec, kSegments + 1> vectors;
     size_t count = 0;
-    for (size_t i = from.begin; i < from.end; ++i) vectors[count++] = as_iovec(from.segments[i].view());
+    const size_t in_scratch = scratch_ ? t_scratch.used : 0;
+    if (in_scratch > 0) vectors[count++] = as_iovec({t_scratch.bytes.data(), in_scratch});
+    if (store_ != nullptr) {
+      for (size_t i = store_->begin; i < store_->end; ++i) vectors[count++] = as_iovec(store_->segments[i].view());
+    }
     if (count == 0) {
-      store_.reset();
+      clear();
       return {};
     }
     const std::span<const iovec> pieces(vectors.data(), count);
     const auto wrote = more ? stream.write_more(pieces) : stream.write(pieces);
     if (!wrote) return wrote.error();
-    if (wrote->state == net::IoState::kWouldBlock) return {};
-    size_t left = wrote->bytes;
+    size_t left = wrote->state == IoState::kWouldBlock ? 0 : wrote->bytes;
+    if (scratch_) {
+      const size_t from_scratch = std::min(left, in_scratch);
+      left -= from_scratch;
+      leave_scratch(from_scratch);
+      if (from_scratch < in_scratch) return {};
+    }
+    if (wrote->state == IoState::kWouldBlock || store_ == nullptr) return {};
+    Store& from = *store_;
     from.bytes -= left;
     while (left > 0) {
       Buffer& first = from.segments[from.begin];

@@ -2,6 +2,8 @@
 //
 // Holds memory only while something waits. Writers look at full() and stop pulling bodies when it says so; that is the
 // only limit on a direction's output.
+// Most messages are one head, at most with a small body, and leave at once: small pieces that come first are written into
+// a scratch page of the thread, which one queue has at a time. What the stream does not take moves to memory of its own.
 // Thread: worker.   Owner: a connection.   Unit: bytes.
 #pragma once
 
@@ -19,8 +21,13 @@ class OutputQueue {
  public:
   static constexpr size_t kFullBytes = 256 * 1024;
 
-  [[nodiscard]] bool empty() const { return store_ == nullptr; }
-  [[nodiscard]] size_t bytes() const { return store_ == nullptr ? 0 : store_->bytes; }
+  OutputQueue() = default;
+  ~OutputQueue() { clear(); }
+  OutputQueue(const OutputQueue&) = delete;
+  OutputQueue& operator=(const OutputQueue&) = delete;
+
+  [[nodiscard]] bool empty() const { return store_ == nullptr && !scratch_; }
+  [[nodiscard]] size_t bytes() const;
   // No more body should be pulled for now. Framing around a chunk already pulled always fits.
   [[nodiscard]] bool full() const {
     return store_ != nullptr && (store_->bytes >= kFullBytes || store_->end > kSegments - 8);
@@ -35,7 +42,7 @@ class OutputQueue {
 
   // Writes until empty or until the stream takes no more. `more`: something follows at once (sendfile).
   Result<void> flush(ByteStream& stream, bool more = false);
-  void clear() { store_.reset(); }
+  void clear();
 
  private:
   static constexpr size_t kSegments = 32;
@@ -63,8 +70,11 @@ class OutputQueue {
     return *store_;
   }
   void compact(Store& store);
+  void append_to_store(Buffer buffer);
+  void leave_scratch(size_t written);
 
   std::unique_ptr<Store> store_;
+  bool scratch_ = false;  // the thread's scratch page is ours; what it holds comes before the store
 };
 
 }  // namespace headgate::net

@@ -6,13 +6,12 @@
 #include <cerrno>
 
 #include "dataplane/base/counters.h"
+#include "dataplane/event/turn_budget.h"
 #include "dataplane/net/socket_stream.h"
 
 namespace headgate::net {
 namespace {
 
-// Per direction and turn: a fast pair does not starve the others.
-constexpr size_t kTurnBudget = size_t{256} * 1024;
 constexpr size_t kSpliceBytes = size_t{1} << 20;
 // Moved by full reads before splicing begins: short exchanges are cheaper copied, while the bytes are in the cache.
 constexpr uint64_t kBulk = uint64_t{256} * 1024;
@@ -60,7 +59,7 @@ void StreamPump::start() {
 }
 
 void StreamPump::advance(size_t index) {
-  size_t budget = kTurnBudget;
+  size_t budget = event::TurnBudget::kBytes;  // per direction: a fast pair does not starve the others
   while (!ended_) {
     switch (step(index, budget)) {
       case Step::kMore: break;

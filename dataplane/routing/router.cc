@@ -48,12 +48,13 @@ bool VirtualHost::find(const http::RequestHead& request, const IpAddress& client
 
 RouteTable::RouteTable(Settings settings, std::vector<std::shared_ptr<const VirtualHost>> hosts)
     : settings_(std::move(settings)), hosts_(std::move(hosts)) {
+  exact_.reserve(hosts_.size());
   for (const auto& host : hosts_) {
     for (const std::string& name : host->hosts()) {
       if (name == "*") {
         if (default_ == nullptr) default_ = host.get();
       } else if (name.starts_with("*.")) {
-        wildcard_.emplace(name.substr(1), host.get());
+        wildcard_.emplace(std::string_view(name).substr(1), host.get());
       } else {
         exact_.emplace(name, host.get());
       }

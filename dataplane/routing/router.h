@@ -46,6 +46,7 @@ class RouteTable {
     std::string name;
     uint16_t no_host_status = 404;
     uint16_t no_route_status = 404;
+    bool operator==(const Settings&) const = default;
   };
   // Two VirtualHosts with the same host: the first has it (proto/check reports the second).
   RouteTable(Settings settings, std::vector<std::shared_ptr<const VirtualHost>> hosts);
@@ -58,8 +59,9 @@ class RouteTable {
  private:
   Settings settings_;
   std::vector<std::shared_ptr<const VirtualHost>> hosts_;
-  std::unordered_map<std::string, const VirtualHost*, TextHash, TextEqual> exact_;
-  std::unordered_map<std::string, const VirtualHost*, TextHash, TextEqual> wildcard_;  // ".example.com"
+  // The texts are those of the hosts.
+  std::unordered_map<std::string_view, const VirtualHost*, TextHash, TextEqual> exact_;
+  std::unordered_map<std::string_view, const VirtualHost*, TextHash, TextEqual> wildcard_;  // ".example.com"
   const VirtualHost* default_ = nullptr;
 };
 

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "dataplane/base/log.h"
 #include "dataplane/snapshot/build_parts.h"
 
@@ -53,6 +55,11 @@ std::shared_ptr<const Listener> Build::listener(const v1::Listener& message) {
   for (const std::string& range : message.proxy_protocol().trusted()) {
     if (auto cidr = Cidr::parse(range)) listener->proxy_protocol_trusted.add(*cidr);
   }
+
+  listener->exact_local = address->is_ip() && address->address().is_any() &&
+                          std::any_of(set_.upstreams().begin(), set_.upstreams().end(), [](const v1::Upstream& one) {
+                            return one.proxy_protocol() != v1::PROXY_PROTOCOL_VERSION_UNSPECIFIED;
+                          });
 
   switch (message.protocol()) {
     case v1::LISTENER_HTTPS:

@@ -31,11 +31,24 @@ namespace headgate::snapshot {
 
 namespace v1 = config::v1;
 
+// Says without a look at any byte that what an object was built from is the same: its message, the one it depends on,
+// and everything else (`era`). No revision: not known.
+struct Stamp {
+  uint64_t revision = 0;
+  uint64_t second = 0;
+  uint64_t era = 0;
+  bool operator==(const Stamp&) const = default;
+};
+
 // A built object and the fingerprint of the messages it was built from.
 template <typename T>
 struct Remembered {
   std::string fingerprint;
   std::shared_ptr<T> built;
+  Stamp stamp{};
+  [[nodiscard]] bool is_of(const Stamp& other) const {
+    return built != nullptr && other.revision != 0 && other.second != 0 && stamp == other;
+  }
 };
 
 class Builder::Parts {
@@ -44,6 +57,14 @@ class Builder::Parts {
   uint64_t version = 0;
   std::unordered_map<std::string, uint32_t> slots;  // of Upstreams, stable by name
   std::vector<uint32_t> free_slots;
+  std::vector<std::string> new_slots;  // names that got theirs since the last retain()
+  // Another one when settings changed. Not when a slot was taken from a name: whoever names an upstream that is gone is
+  // a message that is gone, and its revision never comes again.
+  uint64_t era = 1;
+  std::string era_settings;
+  size_t built_hosts = 0;              // of the latest build
+  size_t built_upstreams = 0;
+  std::vector<std::shared_ptr<const upstream::Upstream>> retained;  // by slot, of the last retain()
   uint32_t next_slot = 0;
   upstream::CellRegistry endpoint_cells;
   CellRegistry process_cells;
@@ -52,6 +73,8 @@ class Builder::Parts {
   std::unordered_map<std::string, Remembered<const tls::Certificate>> certificates;
   std::unordered_map<std::string, Remembered<const tls::TrustStore>> trust_stores;
   std::unordered_map<std::string, Remembered<const routing::VirtualHost>> hosts;
+  std::unordered_map<std::string, std::shared_ptr<const routing::RouteTable>> tables;
+  std::unordered_map<std::string, Remembered<const ListenerTls>> listener_tls;
   std::unordered_map<std::string, Remembered<const observe::AccessLog>> access_logs;
   std::unordered_map<std::string, Remembered<const net::StreamHandler>> stream_handlers;
   std::unordered_map<std::string, Remembered<const net::DatagramHandler>> datagram_handlers;
@@ -152,6 +175,11 @@ class Build {
   void error(check::Kind kind, std::string_view resource, std::string_view field, std::string message);
   bool failed() const;
 
+  [[nodiscard]] uint64_t revision(const google::protobuf::Message& message) const {
+    return revisions_ ? revisions_(message) : 0;
+  }
+  void begin_era();
+
   // Of whole resources: by revision where there is one.
   template <typename... Messages>
   std::string print_of(const Messages&... messages) const;
@@ -196,9 +224,8 @@ template <typename... Messages>
 std::string Build::print_of(const Messages&... messages) const {
   std::string print;
   const auto add = [&](const auto& message) {
-    const uint64_t revision = revisions_ ? revisions_(message) : 0;
-    if (revision != 0) {
-      print += '#' + std::to_string(revision) + ' ';
+    if (const uint64_t known = revision(message); known != 0) {
+      print += '#' + std::to_string(known) + ' ';
     } else {
       print += '=' + fingerprint_of(message);
     }

@@ -49,11 +49,18 @@ std::shared_ptr<const routing::RouteTable> Build::route_table(const v1::RouteTab
   settings.name = message.name();
   settings.no_host_status = static_cast<uint16_t>(message.no_host_status());
   settings.no_route_status = static_cast<uint16_t>(message.no_route_status());
-  return std::make_shared<const routing::RouteTable>(std::move(settings), std::move(hosts));
+  auto& remembered = parts_.tables[message.name()];
+  if (remembered == nullptr || remembered->settings() != settings || remembered->hosts() != hosts) {
+    remembered = std::make_shared<const routing::RouteTable>(std::move(settings), std::move(hosts));
+  }
+  return remembered;
 }
 
 std::shared_ptr<const routing::VirtualHost> Build::virtual_host(const v1::VirtualHost& message,
                                                                 const v1::RouteTable& table) {
+  auto& remembered = parts_.hosts[message.name()];
+  const Stamp stamp{revision(message), revision(table), parts_.era};
+  if (remembered.is_of(stamp)) return remembered.built;
   // Handlers hold slots: a slot that moved to another Upstream makes another host.
   std::string fingerprint = print_of(message, table) + slots_of(table.filters()) + slots_of(message.filters()) + "|" +
                             set_.settings().temp_dir() + "|" + std::to_string(set_.settings().body_memory_bytes());
@@ -65,8 +72,10 @@ std::shared_ptr<const routing::VirtualHost> Build::virtual_host(const v1::Virtua
     const std::string& fallback = route.proxy().fallback_upstream();
     if (!fallback.empty()) fingerprint += "|" + std::to_string(slot_of(fallback));
   }
-  auto& remembered = parts_.hosts[message.name()];
-  if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;
+  if (remembered.built != nullptr && remembered.fingerprint == fingerprint) {
+    remembered.stamp = stamp;
+    return remembered.built;
+  }
   host_name_ = message.name();
   std::vector<std::shared_ptr<const routing::Route>> routes;
   for (const v1::Route& entry : message.routes()) {
@@ -78,7 +87,7 @@ std::shared_ptr<const routing::VirtualHost> Build::virtual_host(const v1::Virtua
       message.order() == v1::MATCH_ORDERED ? routing::VirtualHost::Order::kOrdered : routing::VirtualHost::Order::kTree;
   auto built = std::make_shared<const routing::VirtualHost>(
       message.name(), std::move(hosts), message.wildcard_single_label() == v1::TOGGLE_ON, order, std::move(routes));
-  remembered = {std::move(fingerprint), built};
+  remembered = {std::move(fingerprint), built, stamp};
   return built;
 }
 

@@ -130,6 +130,13 @@ std::shared_ptr<const tls::ClientRules> Build::client_rules(const std::string& t
 
 std::shared_ptr<const ListenerTls> Build::listener_tls(const v1::Listener& listener) {
   const v1::ListenerTls& message = listener.tls();
+  std::string print = print_of(listener);
+  for (const v1::ServerCertificate& entry : message.certificates()) {
+    if (const v1::TlsSecret* certificate = secret(entry.secret())) print += print_of(*certificate);
+  }
+  if (const v1::TlsSecret* authority = secret(message.client_ca())) print += print_of(*authority);
+  auto& remembered = parts_.listener_tls[listener.name()];
+  if (remembered.built != nullptr && remembered.fingerprint == print) return remembered.built;
   auto built = std::make_shared<ListenerTls>();
   tls::ServerSettings& settings = built->settings;
   settings.listener = listener.name();
@@ -168,10 +175,12 @@ std::shared_ptr<const ListenerTls> Build::listener_tls(const v1::Listener& liste
     if (failed()) return nullptr;
   }
   // Made once here so that a bad cipher list is a problem of the file, not of a worker.
-  if (tls::ServerContext::make(settings, built->names, problem) == nullptr) {
+  const bool same_settings = remembered.built != nullptr && remembered.built->fingerprint == built->fingerprint;
+  if (!same_settings && tls::ServerContext::make(settings, built->names, problem) == nullptr) {
     error(check::Kind::kListener, listener.name(), "tls", problem);
     return nullptr;
   }
+  remembered = {std::move(print), built};
   return built;
 }
 

@@ -87,19 +87,29 @@ upstream::RetryPolicy retry_policy_of(const v1::RetryPolicy& message) {
 }
 
 std::shared_ptr<const UpstreamSettings> Build::upstream_settings(const v1::Upstream& message) {
+  const bool sticky = sticky_.contains(message.name());
+  auto& remembered = parts_.upstream_settings[message.name()];
+  // Secrets are messages of their own.
+  const bool alone = message.tls().ca().empty() && message.tls().certificate().empty();
+  const Stamp stamp{alone ? revision(message) : 0, sticky ? 2U : 1U, parts_.era};
+  if (remembered.is_of(stamp)) return remembered.built;
   std::string fingerprint = print_of(message);
   for (const std::string* name : {&message.tls().ca(), &message.tls().certificate()}) {
     if (const v1::TlsSecret* material = secret(*name)) fingerprint += print_of(*material);
   }
   if (message.zones().prefer_local()) fingerprint += "|" + set_.settings().zone();
-  const bool sticky = sticky_.contains(message.name());
   if (sticky) fingerprint += "|sticky";
-  auto& remembered = parts_.upstream_settings[message.name()];
-  if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;
+  if (remembered.built != nullptr && remembered.fingerprint == fingerprint) {
+    remembered.stamp = stamp;
+    return remembered.built;
+  }
 
   auto settings = std::make_shared<UpstreamSettings>();
   settings->name = message.name();
   settings->protocol = protocol_of(message.protocol());
+  const bool names_clients = message.proxy_protocol() != v1::PROXY_PROTOCOL_VERSION_UNSPECIFIED;
+  // A connection that begins with a client's address is for that client alone: HTTP/2 is not offered.
+  if (names_clients && settings->protocol == upstream::Protocol::kAuto) settings->protocol = upstream::Protocol::kHttp1;
   settings->balance.policy = policy_of(message.balance().policy());
   settings->balance.hash_key = message.balance().hash_key();
   settings->balance.subset = message.balance().subset();
@@ -144,7 +154,7 @@ std::shared_ptr<const UpstreamSettings> Build::upstream_settings(const v1::Upstr
     settings->sticky_name = message.sticky_name().empty() ? message.name() : message.sticky_name();
     settings->sticky_tag = upstream::StickyIndex::tag_of(settings->sticky_name);
   }
-  remembered = {std::move(fingerprint), settings};
+  remembered = {std::move(fingerprint), settings, stamp};
   return settings;
 }
 
@@ -194,6 +204,7 @@ uint32_t Build::slot_of(const std::string& upstream) {
     parts_.free_slots.pop_back();
   }
   parts_.slots.emplace(upstream, slot);
+  parts_.new_slots.push_back(upstream);
   return slot;
 }
 
@@ -220,16 +231,6 @@ void Build::build_upstreams() {
     const upstream::Protocol protocol = protocol_of(message.protocol());
     if (protocol == upstream::Protocol::kFastCgi) {
       error(check::Kind::kUpstream, message.name(), "protocol", "targets of this protocol are not built in yet");
-    }
-    const bool http = protocol == upstream::Protocol::kHttp1 || protocol == upstream::Protocol::kAuto ||
-                      upstream::is_http2(protocol);
-    if (http && message.proxy_protocol() != v1::PROXY_PROTOCOL_VERSION_UNSPECIFIED) {
-      error(check::Kind::kUpstream, message.name(), "proxy_protocol", "not built in yet towards HTTP targets");
-    }
-    if (message.has_health_check() && message.health_check().kind() == v1::ActiveHealthCheck::HTTP &&
-        (protocol == upstream::Protocol::kHttp2 || protocol == upstream::Protocol::kGrpc)) {
-      error(check::Kind::kUpstream, message.name(), "health_check.kind",
-            "http checks of HTTP/2 targets are not built in yet; expected grpc or tcp");
     }
     const uint32_t slot = slot_of(message.name());
     auto settings = upstream_settings(message);

@@ -49,6 +49,7 @@ struct Listener {
   bool proxy_protocol = false;
   bool proxy_protocol_optional = false;
   CidrSet proxy_protocol_trusted;
+  bool exact_local = false;  // bound to every address, and a PROXY header will name the one that was asked
 
   // -- kHttp
   http::HttpLimits http;

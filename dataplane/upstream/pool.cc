@@ -5,6 +5,7 @@
 #include "dataplane/base/counters.h"
 #include "dataplane/net/socket.h"
 #include "dataplane/upstream/client_tls.h"
+#include "dataplane/upstream/proxy_header.h"
 
 namespace headgate::upstream {
 namespace {
@@ -25,10 +26,15 @@ class Pool::Connecting final : public event::Disposable,
                                private net::ConnectObserver,
                                private TlsConnectObserver {
  public:
-  Connecting(Pool& pool, Duration timeout)
-      : pool_(pool), connector_(pool.worker_.loop, *this), began_(pool.worker_.loop.now()), timeout_(timeout) {}
+  Connecting(Pool& pool, Duration timeout, std::string proxy_header)
+      : pool_(pool),
+        connector_(pool.worker_.loop, *this),
+        began_(pool.worker_.loop.now()),
+        timeout_(timeout),
+        proxy_header_(std::move(proxy_header)) {}
 
   void start() { connector_.start(pool_.endpoint_.addresses, timeout_); }
+  [[nodiscard]] std::string& proxy_header() { return proxy_header_; }
 
  private:
   void on_connected(std::unique_ptr<net::ByteStream> stream) override {
@@ -36,6 +42,11 @@ class Pool::Connecting final : public event::Disposable,
     pool_.worker_.counters.observe(Histogram::kUpstreamConnectDuration, pool_.worker_.loop.now() - began_);
     if (stream->kernel_fd() >= 0 && pool_.settings_->connection.tcp_keepalive && pool_.endpoint_.address().is_ip()) {
       net::set_keepalive(stream->kernel_fd());
+    }
+    if (!send_proxy_header(*stream, proxy_header_)) {
+      pool_.worker_.loop.defer_delete(std::move(stream));
+      pool_.on_connect_failed(*this, {.code = Errc::kReset, .origin = Origin::kUpstream, .detail = "PROXY header"});
+      return;
     }
     if (pool_.tls_ == nullptr) {
       pool_.on_connected(*this, std::move(stream));
@@ -60,6 +71,7 @@ class Pool::Connecting final : public event::Disposable,
   std::unique_ptr<TlsConnect> tls_;
   MonotonicTime began_;
   Duration timeout_;
+  std::string proxy_header_;
 };
 
 Pool::Pool(WorkerContext& worker, std::shared_ptr<const UpstreamSettings> settings, const Endpoint& endpoint,
@@ -97,25 +109,56 @@ Result<http::ClientStream*> Pool::acquire(PoolWaiter& waiter, Duration connect_t
   if (shares()) {
     if (http::ClientStream* stream = shared_.open_stream()) return stream;
   }
-  while (http1::ClientConnection* connection = idle_.front()) {
-    if (!connection->reusable()) {
-      connection->close();
-      continue;
-    }
-    connection->unlink();
-    busy_.push_back(*connection);
-    --idle_count_;
-    return connection;
+  std::string header;
+  if (names_clients()) {
+    const ConnectionFacts* client = waiter.client();
+    header = client == nullptr ? own_proxy_header(*settings_) : proxy_header(*settings_, client->remote, client->local);
   }
+  if (http1::ClientConnection* connection = take_idle(header)) return connection;
   if (!circuit_->enter_queue()) {
     worker_.counters.add(Counter::kUpstreamRefusedPending);
     return Error{.code = Errc::kOverloaded, .origin = Origin::kUpstream, .detail = "too many wait for a connection"};
   }
   waiting_.push_back(waiter);
   ++waiting_count_;
-  waiter.place = {.pool = this, .since = worker_.loop.now(), .timeout = connect_timeout};
+  waiter.place = {
+      .pool = this, .since = worker_.loop.now(), .timeout = connect_timeout, .proxy_header = std::move(header)};
   connect_for_waiters();
   return nullptr;
+}
+
+// The most recently used connection that is still open, of this client when there are PROXY headers.
+http1::ClientConnection* Pool::take_idle(std::string_view proxy_header) {
+  if (!names_clients()) {
+    while (http1::ClientConnection* connection = idle_.front()) {
+      if (connection->reusable()) return &occupy(*connection);
+      connection->close();
+    }
+    return nullptr;
+  }
+  http1::ClientConnection* found = nullptr;
+  idle_.for_each([&](http1::ClientConnection& connection) {
+    if (found != nullptr || named(connection) != proxy_header) return;
+    if (connection.reusable()) {
+      found = &connection;
+    } else {
+      connection.close();
+    }
+  });
+  return found == nullptr ? nullptr : &occupy(*found);
+}
+
+http1::ClientConnection& Pool::occupy(http1::ClientConnection& connection) {
+  connection.unlink();
+  busy_.push_back(connection);
+  --idle_count_;
+  return connection;
+}
+
+std::string_view Pool::named(const http1::ClientConnection& connection) const {
+  if (named_.empty()) return {};
+  const auto at = named_.find(&connection);
+  return at == named_.end() ? std::string_view() : std::string_view(at->second);
 }
 
 // -- those who wait -----------------------------------------------------------------------------------------------
@@ -133,6 +176,16 @@ PoolWaiter* Pool::take_waiter() {
   return waiter;
 }
 
+// The one that has waited longest, of this client when there are PROXY headers.
+PoolWaiter* Pool::find_waiter(std::string_view proxy_header) {
+  if (!names_clients()) return waiting_.front();
+  PoolWaiter* found = nullptr;
+  waiting_.for_each([&](PoolWaiter& waiter) {
+    if (found == nullptr && waiter.place.proxy_header == proxy_header) found = &waiter;
+  });
+  return found;
+}
+
 // So many attempts should be under way for those who wait.
 size_t Pool::attempts_wanted() {
   switch (speaks_) {
@@ -146,19 +199,44 @@ size_t Pool::attempts_wanted() {
 
 // Each one has a connection on its way, or its share of one, unless the circuit does not allow it now.
 void Pool::connect_for_waiters() {
+  if (names_clients()) {
+    connect_for_each_client();
+    return;
+  }
   // Nobody else would look after those who wait for streams.
   if (shares() && waiting_count_ > 0) circuit_->starve(*this);
   while (connecting_count_ < attempts_wanted()) {
     const bool enough = shares() && shared_.usable() + connecting_count_ >= SharedConnections::kMost;
-    if (enough || !circuit_->take(*this, *endpoint_.cell)) {
+    if (enough || !begin_connecting(waiting_.back()->place.timeout, {})) {
       circuit_->starve(*this);
       return;
     }
-    auto connecting = std::make_unique<Connecting>(*this, waiting_.back()->place.timeout);
-    connecting_.push_back(*connecting);
-    ++connecting_count_;
-    connecting.release()->start();  // owned by the list, through end()
   }
+}
+
+// False: the circuit does not allow it now.
+bool Pool::begin_connecting(Duration timeout, std::string proxy_header) {
+  if (!circuit_->take(*this, *endpoint_.cell)) return false;
+  auto connecting = std::make_unique<Connecting>(*this, timeout, std::move(proxy_header));
+  connecting_.push_back(*connecting);
+  ++connecting_count_;
+  connecting.release()->start();  // owned by the list, through end()
+  return true;
+}
+
+// Idle connections are of other clients here: they make room.
+void Pool::connect_for_each_client() {
+  bool starved = false;
+  waiting_.for_each([&](PoolWaiter& waiter) {
+    if (starved || waiter.place.attempted) return;
+    while (!begin_connecting(waiter.place.timeout, waiter.place.proxy_header)) {
+      if (!idle_.empty() && close_idle()) continue;
+      starved = true;
+      return;
+    }
+    waiter.place.attempted = true;
+  });
+  if (starved) circuit_->starve(*this);
 }
 
 void Pool::on_room() {
@@ -197,6 +275,7 @@ void Pool::end(Connecting& connecting) {
 }
 
 void Pool::on_connected(Connecting& connecting, std::unique_ptr<net::ByteStream> stream) {
+  std::string header = std::move(connecting.proxy_header());
   end(connecting);
   if (retired_ && waiting_.empty()) {  // nobody wants it any more
     circuit_->give_back(*endpoint_.cell);
@@ -215,6 +294,7 @@ void Pool::on_connected(Connecting& connecting, std::unique_ptr<net::ByteStream>
   }
   auto* connection = new http1::ClientConnection(worker_, std::move(stream), limits_, *this);
   ++open_;
+  if (names_clients()) named_.emplace(connection, std::move(header));
   idle_.push_front(*connection);
   ++idle_count_;
   connection->rest(rest_time(*connection));
@@ -224,8 +304,16 @@ void Pool::on_connected(Connecting& connecting, std::unique_ptr<net::ByteStream>
 
 void Pool::on_connect_failed(Connecting& connecting, const Error& error) {
   worker_.counters.add(Counter::kUpstreamConnectErrors);
+  const std::string header = std::move(connecting.proxy_header());
   end(connecting);
   circuit_->give_back(*endpoint_.cell);
+  if (names_clients()) {
+    if (PoolWaiter* waiter = find_waiter(header)) {
+      leave_queue(*waiter);
+      waiter->on_no_connection(error);
+    }
+    return;
+  }
   // One attempt stands for one waiter, or for those who were to share it: the oldest learn of it, the others still have
   // theirs. Whoever joins the queue meanwhile has tried nothing yet.
   size_t told = 1;
@@ -255,14 +343,16 @@ void Pool::serve_waiters() {
   }
   while (!waiting_.empty() && !idle_.empty()) {
     http1::ClientConnection* connection = idle_.front();
-    if (!connection->reusable()) {
+    // One that begins with a client's header was opened for its waiter, and nobody opens another: a dead one fails there.
+    if (!connection->reusable() && !names_clients()) {
       connection->close();
       continue;
     }
-    connection->unlink();
-    busy_.push_back(*connection);
-    --idle_count_;
-    take_waiter()->on_connection(*connection);
+    PoolWaiter* waiter = find_waiter(named(*connection));
+    if (waiter == nullptr) break;  // behind this one rest only those of clients that do not wait
+    occupy(*connection);
+    leave_queue(*waiter);
+    waiter->on_connection(*connection);
   }
   serving_ = false;
 }
@@ -279,7 +369,9 @@ void Pool::on_connection_idle(http1::ClientConnection& connection) {
   connection.unlink();
   const ConnectionSettings& settings = settings_->connection;
   const Duration rest = rest_time(connection);
-  const bool wanted = !waiting_.empty() || (idle_count_ < settings.idle_per_endpoint && circuit_->may_rest(open_));
+  const bool starving = names_clients() && waiting_count_ > connecting_count_;  // for connections of their own
+  const bool wanted = find_waiter(named(connection)) != nullptr ||
+                      (!starving && idle_count_ < settings.idle_per_endpoint && circuit_->may_rest(open_));
   const bool keep = !retired_ && wanted && rest.count() > 0 && !circuit_->others_first(*this) &&
                     (settings.requests_per_connection == 0 || connection.requests() < settings.requests_per_connection);
   if (!keep) {
@@ -297,6 +389,7 @@ void Pool::on_connection_closed(http1::ClientConnection& connection) {
   // Idle connections are in no request: the count follows the list it leaves.
   if (connection.resting()) --idle_count_;
   connection.unlink();
+  if (!named_.empty()) named_.erase(&connection);
   --open_;
   circuit_->give_back(*endpoint_.cell);
   worker_.counters.subtract(Counter::kUpstreamConnectionsActive);

@@ -6,11 +6,14 @@
 // until there is one for them, at most as long as connecting may take. Over HTTP/2 requests share connections
 // (shared_connections.h), and a new one is opened when those there are, or are on their way, have no room for all who
 // wait.
+// An Upstream with PROXY headers has connections that stand for one client each: they serve requests of that client only.
 // Thread: worker.   Owner: PoolSet. Lives until its last connection is gone, also after its Endpoint left (retire()).
 #pragma once
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 
 #include "dataplane/base/intrusive_list.h"
 #include "dataplane/event/worker_context.h"
@@ -33,11 +36,15 @@ class PoolWaiter : public ListNode<> {
     Pool* pool = nullptr;  // in whose queue it is
     MonotonicTime since{};
     Duration timeout{};
+    std::string proxy_header;  // its connection must have begun with this; empty: nothing is asked of it
+    bool attempted = false;    // a connection was begun for this header
   };
 
   // Exactly one of the two, never from inside acquire(). Send on `stream` before returning.
   virtual void on_connection(http::ClientStream& stream) = 0;
   virtual void on_no_connection(const Error& error) = 0;
+  // Whose request it is, for a PROXY header; null: our own.
+  [[nodiscard]] virtual const ConnectionFacts* client() const { return nullptr; }
   void stop_waiting();
 
   Place place;
@@ -91,6 +98,14 @@ class Pool final : private http1::ClientConnectionOwner, private SharedConnectio
   void on_connection_closed(http1::ClientConnection& connection) override;
 
   [[nodiscard]] bool shares() const { return speaks_ == Speaks::kHttp2; }
+  [[nodiscard]] bool names_clients() const { return settings_->proxy_protocol != ProxyProtocol::kNone; }
+  // What the connection began with; empty without PROXY headers.
+  [[nodiscard]] std::string_view named(const http1::ClientConnection& connection) const;
+  http1::ClientConnection* take_idle(std::string_view proxy_header);
+  http1::ClientConnection& occupy(http1::ClientConnection& connection);
+  PoolWaiter* find_waiter(std::string_view proxy_header);
+  void connect_for_each_client();
+  bool begin_connecting(Duration timeout, std::string proxy_header);
   [[nodiscard]] size_t attempts_wanted();
   void connect_for_waiters();
   void expire_waiters();
@@ -120,6 +135,8 @@ class Pool final : private http1::ClientConnectionOwner, private SharedConnectio
   bool retired_ = false;
   bool serving_ = false;
   bool closing_ = false;  // ~Pool
+  // PROXY headers of open connections; nothing is in it where they are not used.
+  std::unordered_map<const http1::ClientConnection*, std::string> named_;
 };
 
 }  // namespace headgate::upstream

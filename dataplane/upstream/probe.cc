@@ -4,7 +4,21 @@
 #include <utility>
 #include <vector>
 
+#include "dataplane/upstream/proxy_header.h"
+
 namespace headgate::upstream {
+
+std::string check_authority(const Upstream& upstream, const Endpoint& endpoint) {
+  const UpstreamSettings& settings = upstream.settings();
+  if (!settings.health_check->host.empty()) return settings.health_check->host;
+  if (endpoint.address().is_unix()) return "localhost";
+  if (endpoint.host.empty()) return endpoint.text;
+  const bool bare_v6 = endpoint.host.find(':') != std::string::npos && endpoint.host.front() != '[';
+  std::string authority = bare_v6 ? "[" + endpoint.host + "]" : endpoint.host;
+  const uint16_t usual = settings.tls != nullptr ? 443 : 80;
+  if (endpoint.port != 0 && endpoint.port != usual) authority += ":" + std::to_string(endpoint.port);
+  return authority;
+}
 
 Probe::Probe(event::Loop& loop, const Upstream& upstream, const Endpoint& endpoint, ProbeExtensions* extensions,
              ProbeObserver& observer)
@@ -35,6 +49,10 @@ void Probe::start() {
 
 void Probe::on_connected(std::unique_ptr<net::ByteStream> stream) {
   if (state_ == State::kDone) return;
+  if (state_ == State::kConnecting && !send_proxy_header(*stream, own_proxy_header(upstream_.settings()))) {
+    done(false, "connection lost while asking");
+    return;
+  }
   if (state_ == State::kConnecting && upstream_.settings().tls != nullptr) {
     state_ = State::kSecuring;
     if (extensions_ != nullptr) pending_ = extensions_->secure(std::move(stream), upstream_, endpoint_, *this);
@@ -82,18 +100,9 @@ void Probe::on_probe_done(bool healthy, const char* reason, uint32_t status) {
 
 void Probe::write_request() {
   // HTTP/1.1 and not 1.0: some servers refuse 1.0 altogether (426).
-  request_ = check_.method + " " + (check_.path.empty() ? "/" : check_.path) + " HTTP/1.1\r\nHost: ";
-  if (!check_.host.empty()) {
-    request_ += check_.host;
-  } else if (endpoint_.host.empty() || endpoint_.address().is_unix()) {
-    request_ += endpoint_.address().is_unix() ? "localhost" : endpoint_.text;
-  } else {
-    const bool bare_v6 = endpoint_.host.find(':') != std::string::npos && endpoint_.host.front() != '[';
-    request_ += bare_v6 ? "[" + endpoint_.host + "]" : endpoint_.host;
-    const uint16_t usual = upstream_.settings().tls != nullptr ? 443 : 80;
-    if (endpoint_.port != 0 && endpoint_.port != usual) request_ += ":" + std::to_string(endpoint_.port);
-  }
-  request_ += "\r\nUser-Agent: headgate-health-check\r\nAccept: */*\r\nConnection: close\r\n\r\n";
+  request_ = check_.method + " " + (check_.path.empty() ? "/" : check_.path) + " HTTP/1.1\r\nHost: " +
+             check_authority(upstream_, endpoint_) + "\r\nUser-Agent: " + kCheckUserAgent +
+             "\r\nAccept: */*\r\nConnection: close\r\n\r\n";
 }
 
 void Probe::on_stream_ready(bool, bool) {

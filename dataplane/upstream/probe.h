@@ -34,7 +34,7 @@ class ProbeExtensions {
   // What is returned withdraws it when destroyed. Null: not possible.
   virtual std::unique_ptr<event::Disposable> secure(std::unique_ptr<net::ByteStream> plain, const Upstream& upstream,
                                                     const Endpoint& endpoint, net::ConnectObserver& observer) = 0;
-  // The check over HTTP/2 (grpc.health.v1 with Kind::kGrpc), same rules. Null: not possible.
+  // The check over HTTP/2: a request with Kind::kHttp, grpc.health.v1 with Kind::kGrpc; same rules. Null: not possible.
   virtual std::unique_ptr<event::Disposable> check_http2(std::unique_ptr<net::ByteStream> stream,
                                                          const Upstream& upstream, const Endpoint& endpoint,
                                                          ProbeObserver& observer) = 0;
@@ -79,5 +79,9 @@ class Probe final : public event::Disposable, private net::ConnectObserver, priv
   ProbeResponse response_;
   uint32_t delegated_status_ = 0;
 };
+
+// What a check sends as Host or :authority: its own `host`, else how the endpoint is named.
+std::string check_authority(const Upstream& upstream, const Endpoint& endpoint);
+inline constexpr const char* kCheckUserAgent = "headgate-health-check";
 
 }  // namespace headgate::upstream

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "dataplane/http2/call.h"
+#include "dataplane/http2/fetch.h"
 #include "dataplane/upstream/client_tls.h"
 
 namespace headgate::upstream {
@@ -50,6 +51,31 @@ class GrpcCheck final : public event::Disposable, private http2::CallObserver {
   bool serving_ = false;
 };
 
+// The request that ProbeResponse judges over HTTP/1, with the same verdicts.
+class HttpCheck final : public event::Disposable, private http2::FetchObserver {
+ public:
+  HttpCheck(event::Loop& loop, std::unique_ptr<net::ByteStream> stream, const ActiveHealthCheck& check,
+            http2::FetchRequest request, ProbeObserver& observer)
+      : check_(check), observer_(observer), fetch_(loop, std::move(stream), std::move(request), *this) {}
+  void start() { fetch_.start(); }
+
+ private:
+  void on_fetched(const http2::Fetched& answer) override {
+    const char* const reason = judge(answer);
+    observer_.on_probe_done(*reason == '\0', reason, answer.status);
+  }
+  const char* judge(const http2::Fetched& answer) const {
+    if (answer.status == 0) return *answer.problem != '\0' ? answer.problem : "closed without an answer";
+    if (!in_ranges(check_.expect, answer.status)) return "unexpected status";
+    if (*answer.problem != '\0') return answer.problem;
+    return answer.body.find(check_.body_contains) != std::string::npos ? "" : "body without the expected text";
+  }
+
+  const ActiveHealthCheck& check_;
+  ProbeObserver& observer_;
+  http2::Fetch fetch_;
+};
+
 }  // namespace
 
 std::unique_ptr<event::Disposable> ProbeTransport::secure(std::unique_ptr<net::ByteStream> plain,
@@ -66,13 +92,24 @@ std::unique_ptr<event::Disposable> ProbeTransport::check_http2(std::unique_ptr<n
                                                                const Upstream& upstream, const Endpoint& endpoint,
                                                                ProbeObserver& observer) {
   const ActiveHealthCheck& check = *upstream.settings().health_check;
-  if (check.kind != ActiveHealthCheck::Kind::kGrpc) return nullptr;
+  const bool https = upstream.settings().tls != nullptr;
+  if (check.kind != ActiveHealthCheck::Kind::kGrpc) {
+    http2::FetchRequest request{.method = check.method,
+                                .path = check.path.empty() ? "/" : check.path,
+                                .authority = check_authority(upstream, endpoint),
+                                .user_agent = kCheckUserAgent,
+                                .https = https,
+                                .body_bytes = check.body_contains.empty() ? 0 : ProbeResponse::kMaxBytes};
+    auto fetch = std::make_unique<HttpCheck>(loop_, std::move(stream), check, std::move(request), observer);
+    fetch->start();
+    return fetch;
+  }
   http2::CallOptions options;
   options.path = "/grpc.health.v1.Health/Check";
   options.authority = !check.host.empty()                                    ? check.host
                       : endpoint.host.empty() || endpoint.address().is_unix() ? "localhost"
                                                                              : endpoint.authority();
-  options.https = upstream.settings().tls != nullptr;
+  options.https = https;
   options.max_message = kMaxAnswer;
   auto call = std::make_unique<GrpcCheck>(loop_, std::move(stream), std::move(options), observer);
   call->start(check.grpc_service);
@@ -85,7 +122,12 @@ std::shared_ptr<tls::ClientContext> ProbeTransport::context_of(const Upstream& u
   if (context.tls == nullptr) {
     tls::ClientSettings settings = *upstream.settings().tls;
     switch (upstream.settings().health_check->kind) {
-      case ActiveHealthCheck::Kind::kHttp: settings.protocol.alpn = {"http/1.1"}; break;
+      case ActiveHealthCheck::Kind::kHttp: {
+        const Protocol protocol = upstream.settings().protocol;
+        const bool http2 = protocol == Protocol::kHttp2 || protocol == Protocol::kGrpc;
+        settings.protocol.alpn = {http2 ? "h2" : "http/1.1"};
+        break;
+      }
       case ActiveHealthCheck::Kind::kGrpc: settings.protocol.alpn = {"h2"}; break;
       case ActiveHealthCheck::Kind::kTcp: break;
     }

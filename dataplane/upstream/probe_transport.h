@@ -1,8 +1,8 @@
-// probe_transport.h -- TLS and gRPC for health checks.
+// probe_transport.h -- TLS and HTTP/2 for health checks.
 //
 // TLS is that of the Upstream's settings, so a check verifies what a request would verify; only the protocol offered by
-// ALPN follows the kind of the check.
-// Spec: grpc.health.v1 (gRPC Health Checking Protocol): Check is one unary call.
+// ALPN follows the kind of the check and the protocol of the Upstream.
+// Spec: RFC 9113; grpc.health.v1 (gRPC Health Checking Protocol): Check is one unary call.
 // Thread: that of the prober's Loop.   Owner: who owns the HealthProber; outlives it.
 #pragma once
 
@@ -22,7 +22,6 @@ class ProbeTransport final : public ProbeExtensions {
 
   std::unique_ptr<event::Disposable> secure(std::unique_ptr<net::ByteStream> plain, const Upstream& upstream,
                                             const Endpoint& endpoint, net::ConnectObserver& observer) override;
-  // Kind::kGrpc only.
   std::unique_ptr<event::Disposable> check_http2(std::unique_ptr<net::ByteStream> stream, const Upstream& upstream,
                                                  const Endpoint& endpoint, ProbeObserver& observer) override;
 

@@ -90,6 +90,9 @@ void OpenListener::on_accepted(UniqueFd fd, const SocketAddress& remote) {
   facts.remote = remote;
   facts.peer = remote;
   facts.local = settings.address;
+  if (settings.exact_local) {
+    if (auto local = net::local_address(fd.get())) facts.local = *local;
+  }
   auto stream = net::SocketStream::open(worker_.loop, std::move(fd), std::move(facts));
   if (!stream) {
     worker_.counters.add(Counter::kAcceptErrors);

@@ -11,19 +11,9 @@ import pytest
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "local"))  # certificates, clients
 
 import kubernetes  # noqa: E402
-from installation import Installation  # noqa: E402
+from installation import CLASS, Installation  # noqa: E402
 
 DEADLINE_SECONDS = 300
-
-
-def pytest_addoption(parser):
-    parser.addoption("--operations", action="store_true", help="the long tests of test_operations.py, too")
-
-
-def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--operations"):
-        config.hook.pytest_deselected(items=[item for item in items if item.path.name == "test_operations.py"])
-        items[:] = [item for item in items if item.path.name != "test_operations.py"]
 
 
 def pytest_configure(config):
@@ -97,9 +87,11 @@ def make_namespace(request):
 
 @pytest.fixture(scope="session")
 def headgate():
-    """The installation that most tests use: class `headgate`, two proxies, one controller."""
+    """The installation that most tests use: a class of its own, two proxies, one controller."""
     name = _make_namespace("headgate")
-    release = Installation("headgate", name)
-    yield release.install()
-    release.uninstall()
-    _delete_namespace(name)
+    release = Installation("headgate", name, CLASS)
+    try:
+        yield release.install()
+    finally:
+        release.uninstall()
+        _delete_namespace(name)

@@ -2,7 +2,7 @@
 import pytest
 
 from certificates import Authority
-from installation import ingress, rule
+from installation import CLASS, ingress, rule
 from kubernetes import apply, echo_application, get, kubectl, wait_for_rollout, wait_until
 
 SERVICES = ("first", "second", "third", "fallback")
@@ -105,7 +105,7 @@ def test_the_address_is_in_the_status(headgate, site):
 
 
 @pytest.mark.parametrize("ingress_class, annotation, served", [
-    ("headgate", "", True), ("another", "", False), ("", "", False), ("", "kubernetes.io/ingress.class: headgate", True),
+    (CLASS, "", True), ("another", "", False), ("", "", False), ("", f"kubernetes.io/ingress.class: {CLASS}", True),
     ("", "kubernetes.io/ingress.class: another", False),
 ])
 def test_classes(headgate, site, ingress_class, annotation, served):

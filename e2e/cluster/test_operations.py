@@ -1,12 +1,12 @@
 """A day with an installation: rolling updates, scaling and upgrades under load lose nothing; leaving leaves nothing."""
 import json
+import subprocess
 
 import pytest
 
-import installation
 from clients import Load
 from installation import Installation, ingress, rule
-from kubernetes import address_of, apply, echo_application, get, kubectl, run, wait_for_rollout, wait_until
+from kubernetes import apply, echo_application, get, kubectl, run, wait_for_rollout, wait_until
 
 HOST = "busy.test"
 
@@ -124,10 +124,46 @@ def test_an_upgrade_of_the_chart(headgate, busy):
     assert headgate.pods(headgate.proxies) == pods, "settings restart nothing"
 
 
+def test_draining_the_node(headgate, busy):
+    """The budget keeps one proxy, since nothing can be scheduled; as soon as something can, the other one goes, too."""
+    before = headgate.pods(headgate.proxies)
+    selector = f"app.kubernetes.io/instance={headgate.release},app.kubernetes.io/component=proxy"
+
+    def change():
+        drain = subprocess.Popen(["kubectl", "drain", "node0", f"--pod-selector={selector}", "--delete-emptydir-data", "--timeout=150s"],
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            said = [next(line for line in drain.stdout if "violate the pod's disruption budget" in line)]
+            kubectl("uncordon", "node0")
+            said += drain.stdout
+            assert drain.wait() == 0, said
+            print("".join(said))
+        finally:
+            drain.kill()
+            drain.wait()
+            kubectl("uncordon", "node0")
+        headgate.wait_ready()
+    lose_nothing(headgate, "node drain", change)
+    assert not set(before) & set(headgate.pods(headgate.proxies))
+
+
+def test_a_second_controller_tells_the_first_about_its_proxies(headgate):
+    """Only one writes, both serve: the leader knows of the proxies that are connected to the other one."""
+    headgate.upgrade({"controlPlane": {"replicaCount": 2}})
+    try:
+        kubectl("rollout", "restart", f"deployment/{headgate.proxies}", "-n", headgate.namespace)
+        headgate.wait_ready()
+        since = get("pods", "-n", headgate.namespace, "-l", "app.kubernetes.io/component=controller")
+        assert len(since) == 2
+        for name in headgate.pods(headgate.controller):
+            log = kubectl("logs", name, "-n", headgate.namespace, "--since=5s")
+            assert "stream refused" not in log and "relay to the leading controller ended" not in log, log
+    finally:
+        headgate.upgrade({"controlPlane": {"replicaCount": 1}})
+
+
 def test_two_installations_with_two_classes(headgate, busy, make_namespace):
-    second = Installation("second", make_namespace("second"), "second", {
-        "controller": {"replicaCount": 1, "ingressClass": "second",
-                       "ingressClassResource": {"name": "second", "controllerValue": "headgate.dev/second"}}})
+    second = Installation("second", make_namespace("second"), "second", {"controller": {"replicaCount": 1}})
     try:
         second.install()
         assert second.address != headgate.address
@@ -156,8 +192,8 @@ def everything_in(namespace):
 def test_uninstalling_leaves_nothing_behind(make_namespace, headgate, busy):
     namespace = make_namespace("leaving")
     leaving = Installation("leaving", namespace, "leaving", {
-        "controller": {"replicaCount": 1, "ingressClass": "leaving",
-                       "ingressClassResource": {"name": "leaving", "controllerValue": "headgate.dev/leaving"}}})
+        "controller": {"replicaCount": 1},
+        "injector": {"enabled": True, "namespaceSelector": {"matchLabels": {"leaving": "yes"}}}})
     leaving.install()
     apply(ingress("leaving", rule("leaving.test", ("/", "Prefix", "app")), ingress_class="leaving"), busy)
     leaving.wait_for("http://leaving.test/")
@@ -173,31 +209,3 @@ def test_uninstalling_leaves_nothing_behind(make_namespace, headgate, busy):
                            "-l", "app.kubernetes.io/instance=leaving")
     assert not json.loads(cluster_wide)["items"]
     assert headgate.get(f"http://{HOST}/").status == 200, "the other installation does not notice"
-
-
-def test_install_yaml_needs_no_helm(make_namespace):
-    """manifests/install.yaml with kubectl alone; only the images are those of the test, and the class another."""
-    text = (installation.ROOT / "manifests" / "install.yaml").read_text()
-    namespace = make_namespace("plain")
-    for there, ours in (("headgate-controller:0.1.0", installation.CONTROLLER_IMAGE), ("headgate:0.1.0", installation.HEADGATE_IMAGE),
-                        ("namespace: headgate\n", f"namespace: {namespace}\n"), ("headgate-headgate-controller", f"{namespace}-controller"),
-                        ("headgate-controller.headgate.svc", f"headgate-controller.{namespace}.svc"),
-                        ("=headgate/headgate", f"={namespace}/headgate"), ("headgate.dev/ingress-controller", "headgate.dev/plain"),
-                        ("-ingress-class=headgate", "-ingress-class=plain"),
-                        ("kind: IngressClass\nmetadata:\n  name: headgate\n", "kind: IngressClass\nmetadata:\n  name: plain\n"),
-                        ("kind: Namespace\nmetadata:\n  name: headgate\n", f"kind: Namespace\nmetadata:\n  name: {namespace}\n")):
-        assert there in text, there
-        text = text.replace(f'"{there}"' if ":0.1.0" in there else there, f'"{ours}"' if ":0.1.0" in there else ours)
-    try:
-        apply(text)
-        for name in ("headgate-controller", "headgate"):
-            wait_for_rollout(f"deployment/{name}", namespace)
-        apply(echo_application("app"), namespace)
-        apply(ingress("app", rule("plain.test", ("/", "Prefix", "app")), ingress_class="plain"), namespace)
-        address = address_of("headgate", namespace)
-        wait_until("an answer", lambda: installation.curl("http://plain.test/", address=address).status == 200)
-        apply(text)  # once more, as GitOps does: the authority and its roots stay what they are
-        wait_until("an answer", lambda: installation.curl("http://plain.test/", address=address).status == 200)
-    finally:
-        kubectl("delete", "clusterrole,clusterrolebinding", f"{namespace}-controller", "--ignore-not-found")
-        kubectl("delete", "ingressclass", "plain", "--ignore-not-found")

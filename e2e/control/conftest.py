@@ -4,9 +4,7 @@ import signal
 import pytest
 
 from api_server import ApiServer
-from parts import CLASS, Backend, Controller, dataplane
-
-BACKENDS = ("198.18.5.10", "198.18.5.11", "198.18.5.12")
+from parts import BACKENDS, CLASS, Backend, Controller, dataplane
 
 
 @pytest.hookimpl(hookwrapper=True)

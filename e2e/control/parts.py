@@ -16,6 +16,7 @@ from headgate import ALARMS, BINARY, Headgate, free_port, wait_for
 
 CONTROLLER = BINARY.parent / "headgate-controller"
 HTTP_PORT, HTTPS_PORT = 8080, 8443
+BACKENDS = ("198.18.5.10", "198.18.5.11", "198.18.5.12")
 CLASS = {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "headgate"},
          "spec": {"controller": "headgate.dev/ingress-controller"}}
 

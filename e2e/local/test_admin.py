@@ -124,3 +124,16 @@ def test_the_health_listener_answers_probes_and_nothing_else(start):
     assert [ask("GET", path) for path in ("/livez", "/readyz", "/metrics")] == [200, 200, 200]
     assert [ask("POST", path) for path in ("/drain", "/reload")] == [404, 404] and ask("GET", "/config") == 404
     assert server.admin("/readyz")[0] == 200
+
+
+def test_explain_says_what_a_request_would_get_and_what_it_gets(site):
+    url = f"http://127.0.0.1:{site.port}"
+    for path, words, status in (("/hello", "action      respond 200\n", 200), ("/x/../hello", "action      respond 200\n", 200),
+                                ("/none", "answer 404\n", 404)):
+        told = site.control("explain", url + path)
+        assert told.returncode == 0, told.stderr
+        assert words in told.stdout, told.stdout
+        with Raw(site.port) as client:
+            assert client.request(path).status == status
+    wrong = site.control("explain", "http://127.0.0.1:99999/")
+    assert wrong.returncode == 1 and "port" in wrong.stderr, wrong.stderr

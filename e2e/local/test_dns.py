@@ -1,5 +1,6 @@
 """The DNS server with real clients, and the same bytes sent to Knot for the same zone."""
 import contextlib
+import re
 import shutil
 import socket
 import struct
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from headgate import free_port, run_headgate, wait_for
+from headgate import free_port, memory_kib, run_headgate, wait_for
 
 ZONE = """$ORIGIN lan.example.
 $TTL 300
@@ -191,6 +192,8 @@ PROBES = {
     "mx": query("lan.example", 15),
     "https": query("svc.lan.example", 65),
     "case": query("sHoP.LaN.eXample"),
+    "class-hs": query(klass=4),
+    "class-none": query(klass=254),
 }
 
 
@@ -213,6 +216,14 @@ def test_classes_that_crash_others(server):
     for kind in (251, 252):
         assert Answer(ask(server.port, query("lan.example", kind))).rcode in (4, 5)
     assert len(Answer(ask(server.port, query(kind=255))).sections[0]) <= 2  # one RRset (RFC 8482)
+
+
+def test_what_is_not_for_everybody(server):
+    """Zone transfers, changes, and what the server is: refused or not implemented, over UDP and TCP."""
+    for message in (query("lan.example", 252), query("lan.example", 251), query("lan.example", 6, flags=4 << 11),
+                    query("lan.example", 6, flags=5 << 11), query("version.bind", 16, klass=3), query("id.server", 16, klass=3)):
+        for answer in (Answer(ask(server.port, message)), Answer(ask_tcp(server.port, message)[0])):
+            assert answer.rcode in (4, 5) and not answer.sections[0]
 
 
 def test_never_answers_a_response_or_garbage(server):
@@ -238,6 +249,10 @@ def test_real_clients(server):
     if shutil.which("dig"):
         assert sorted(run("dig", "@127.0.0.1", "-p", str(server.port), "+short", "www.lan.example").split()) == [
             "192.0.2.10", "192.0.2.11", "shop.lan.example."]
+    if shutil.which("drill"):
+        for over in ("-u", "-t"):
+            said = run("drill", over, "-p", str(server.port), "@127.0.0.1", "lan.example", "MX")
+            assert re.search(r"rcode: NOERROR.*flags: qr aa", said, re.S) and re.search(r"MX\s+10 mail\.lan\.example\.", said)
     if shutil.which("kdig"):
         over_tls = run("kdig", "@127.0.0.1", "-p", str(server.tls_port), "+tls", "+short", "shop.lan.example", "AAAA")
         assert over_tls.strip() == "2001:db8::10"
@@ -257,6 +272,59 @@ def test_tcp_pipelining_in_order_and_byte_by_byte(server):
         client.shutdown(socket.SHUT_WR)
         whole = client.makefile("rb").read()
         assert Answer(whole[2:]).rcode == 0
+
+
+def test_addresses_of_both_families(start):
+    """A client hears only from the address it asked: these sockets are connected."""
+    port, v6 = free_port(), free_port()
+    start({"listen": [{"name": "all", "uri": f"udp://:{port}"}, {"name": "tcp", "uri": f"tcp://:{port}"}, {"name": "six", "uri": f"udp://[::1]:{v6}"}],
+           "dns": {"a.test": {"A": "192.0.2.1"}}, "dns_allow_wildcard": True,
+           "dispatch": [{"listener": one, "handler": "dns"} for one in ("all", "tcp", "six")]})
+    for family, address, where in ((socket.AF_INET, "127.0.0.1", port), (socket.AF_INET, "127.0.0.77", port), (socket.AF_INET6, "::1", port),
+                                   (socket.AF_INET6, "::1", v6)):
+        with socket.socket(family, socket.SOCK_DGRAM) as client:
+            client.settimeout(3)
+            client.connect((address, where))
+            for identity in range(3):
+                client.send(query("a.test", identity=identity))
+                answer = Answer(client.recv(4096))
+                assert (answer.id, answer.sections[0][0][4]) == (identity, b"\xc0\0\2\1")
+    for address in ("127.0.0.1", "127.0.0.77", "::1"):
+        with socket.create_connection((address, port), timeout=5) as client:
+            message = query("a.test")
+            client.sendall(struct.pack(">H", len(message)) + message)
+            stream = client.makefile("rb")
+            assert Answer(stream.read(struct.unpack(">H", stream.read(2))[0])).sections[0]
+
+
+REFUSED = 'headgate_downstream_connections_refused_total{reason="per_ip"}'
+
+
+def test_connections_of_one_client_are_limited(start):
+    port = free_port()
+    server = start({"listen": [{"name": "t", "uri": f"tcp://127.0.0.1:{port}"}], "dns": {"a.test": {"A": "192.0.2.1"}},
+                    "dispatch": [{"listener": "t", "handler": "dns"}]})
+    message = struct.pack(">H", len(query("a.test"))) + query("a.test")
+
+    def answered(client):
+        with contextlib.suppress(ConnectionError):
+            client.sendall(message)
+            return client.recv(4096) != b""
+        return False
+
+    with contextlib.ExitStack() as held:
+        def one_is_answered():  # not at once, as long as whoever asked whether the port is open counts
+            client = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            return answered(client)
+
+        for _ in range(200):
+            wait_for(one_is_answered, 10, "a connection below the limit")
+        refused = server.metrics().get(REFUSED, 0)
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as one_more:
+            assert not answered(one_more)
+        with socket.create_connection(("127.0.0.1", port), 5, ("127.0.0.2", 0)) as somebody_else:
+            assert answered(somebody_else)
+        assert server.metrics()[REFUSED] == refused + 1
 
 
 def test_idle_connections_are_closed(server):
@@ -286,6 +354,27 @@ def test_rate_limit_slips_to_tcp(start):
                 else:
                     full += 1
     assert 100 <= full < 250 and 50 < cut < 200 and full + cut < 360
+
+
+def test_a_hundred_thousand_names_take_little_memory(start):
+    port = free_port()
+
+    def config(count):
+        return {"listen": [{"name": "u", "uri": f"udp://127.0.0.1:{port}"}], "dispatch": [{"listener": "u", "handler": "dns"}],
+                "dns": {f"host{i}.bench.test": {"A": f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}"} for i in range(count)}}
+
+    server = start(config(10))
+    assert Answer(ask(port, query("host9.bench.test"))).sections[0]
+    before = sum(map(memory_kib, server.processes()))
+    server.reload(config(100_000))
+    last = Answer(ask(port, query("host99999.bench.test"))).sections[0]
+    assert last[0][4] == bytes([10, 99999 >> 16, 99999 >> 8 & 255, 99999 & 255])
+    # The change of the file was noticed, too: it may be read once more.
+    wait_for(lambda: sum(map(memory_kib, server.processes())) - before < 20 * 1024, 20, "the memory of 100,000 names below 20 MiB")
+    status, text = server.admin("/config")  # made again from what was kept
+    assert status == 200 and '"host99999.bench.test"' in text
+    server.reload(config(5))
+    assert Answer(ask(port, query("host9.bench.test"))).rcode == 5
 
 
 def test_a_wildcard_bind_is_refused_and_says_why(tmp_path):

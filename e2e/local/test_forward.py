@@ -2,6 +2,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import ssl
 import struct
@@ -181,6 +182,74 @@ def test_limits_idle_timeout_retry_and_reload(start):
         assert again.recv(10) == b"room"
 
 
+def test_targets_by_weight(start):
+    port, closed = free_port(), free_port()
+    words = Stream(lambda connection: connection.sendall(b"a")), Stream(lambda connection: connection.sendall(b"b"))
+    rules(start, (f"tcp://{LOOPBACK}:{port}", {"forward_to": [{"to": words[0].target, "weight": 3}, {"to": "upstream://other"}]}),
+          (f"tcp://{LOOPBACK}:{closed}", {"forward_to": [{"to": words[0].target, "weight": 0}, {"to": words[1].target}]}),
+          upstreams={"other": {"targets": [words[1].target]}})
+
+    def answers(where, count):
+        got = []
+        for _ in range(count):
+            with tcp(where) as client:
+                got.append(client.recv(1))
+        return got
+
+    assert set(answers(closed, 20)) == {b"b"}
+    got = answers(port, 200)
+    assert 110 < got.count(b"a") < 190 and got.count(b"a") + got.count(b"b") == 200  # 150 are to be expected
+
+
+def test_datagram_targets_by_weight(start):
+    port, targets = free_port(), [Datagrams(b"a"), Datagrams(b"b")]
+    rules(start, (f"udp://{LOOPBACK}:{port}", {"forward_to": [{"to": one.target} for one in targets]}))
+    heard = set()
+    for _ in range(40):  # each client is a flow, and stays where it began
+        with udp(port) as client:
+            client.send(b"x")
+            first = client.recv(10)
+            client.send(b"x")
+            assert client.recv(10) == first
+            heard.add(first)
+    assert heard == {b"ax", b"bx"}
+
+
+def test_drain_lets_what_is_under_way_end(start):
+    port, datagrams, lines = free_port(), free_port(), free_port()
+    server = rules(start, (f"tcp://{LOOPBACK}:{port}", {"forward_to": Stream(echo).target}),
+                   (f"udp://{LOOPBACK}:{datagrams}", {"forward_to": Datagrams(b">").target, "timeout": 1}),
+                   (f"tcp://{LOOPBACK}:{lines}", {"forward_to": Datagrams(b">").target, "framing": "line"}),
+                   timeouts={"drain": 60})
+    with tcp(port) as client, tcp(lines) as messages, udp(datagrams) as player:
+        for one, answer in ((client, b"before\n"), (messages, b">before\n"), (player, b">before\n")):
+            one.sendall(b"before\n")
+            assert one.recv(10) == answer
+        server.signal(signal.SIGTERM)
+        wait_for(lambda: server.admin("/readyz")[0] == 503, 5, "the drain")
+        for part in range(3):  # bytes go on both ways, and a half-closed side too
+            client.sendall(b"during %d" % part)
+            assert client.recv(100) == b"during %d" % part
+        messages.sendall(b"during\n")
+        assert messages.recv(100) == b">during\n"
+        client.sendall(b"last")
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == b"last"
+    server.wait_exit(30)
+
+
+def test_drain_ends_at_its_deadline(start):
+    port = free_port()
+    server = rules(start, (f"tcp://{LOOPBACK}:{port}", {"forward_to": Stream(echo).target}), timeouts={"drain": 0.5})
+    with tcp(port, 20) as client:
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+        server.signal(signal.SIGTERM)
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""
+    server.wait_exit(30)
+
+
 def test_passthrough_by_name(start, authority):
     port = free_port()
     names = ("a.test", "b.wild.test", "other.test")
@@ -332,6 +401,55 @@ def test_a_listener_is_not_its_own_target(start):
         client.send(b"x")
         server.wait_log("the target is the listener itself")
     assert server.metrics()["headgate_datagram_flows_active"] == 0
+
+
+def test_a_ring_of_relays_ends(start):
+    there, back = free_port(), free_port()
+    server = rules(start, (f"udp://{LOOPBACK}:{there}", {"forward_to": f"udp://{LOOPBACK}:{back}"}),
+                   (f"udp://{LOOPBACK}:{back}", {"forward_to": f"udp://{LOOPBACK}:{there}"}))
+    with udp(there) as client:
+        client.send(b"x")
+        server.wait_log("no hop left")
+    assert server.metrics()["headgate_datagram_flows_total"] <= 70  # a datagram leaves with 64 hops
+
+
+def test_fastcgi_behind_a_unix_socket(start, tmp_path):
+    """Records as a web server sends them to PHP-FPM, over TCP to a Unix socket."""
+    def record(kind, content, identity=1):
+        return struct.pack(">BBHHBB", 1, kind, identity, len(content), 0, 0) + content
+
+    def read_record(stream):
+        head = stream.read(8)
+        if len(head) < 8:
+            return None, b""
+        _, kind, _, size, padding, _ = struct.unpack(">BBHHBB", head)
+        return kind, stream.read(size + padding)[:size]
+
+    def application(connection):
+        stream, parameters, body = connection.makefile("rb"), b"", b""
+        while True:
+            kind, content = read_record(stream)
+            if kind is None:
+                return
+            if kind == 4:
+                parameters += content
+            if kind == 5 and content:
+                body += content
+            if kind == 5 and not content:  # the end of standard input: answer
+                page = b"Content-Type: text/plain\r\n\r\n" + parameters[2:8] + b" " + str(len(body)).encode()
+                connection.sendall(record(6, page) + record(6, b"") + record(3, bytes(8)))
+                parameters = body = b""
+
+    port = free_port()
+    rules(start, (f"tcp://{LOOPBACK}:{port}", {"forward_to": Stream(application, path=tmp_path / "php.sock").target}))
+    with tcp(port) as client:
+        stream = client.makefile("rb")
+        for size in (0, 100, 300_000):  # three requests on one connection (FCGI_KEEP_CONN)
+            parts = [b"x" * min(65000, size - at) for at in range(0, size, 65000)]
+            client.sendall(record(1, struct.pack(">HB5x", 1, 1)) + record(4, b"\6\4METHODPOST") + record(4, b"") +
+                           b"".join(record(5, part) for part in parts) + record(5, b""))
+            assert read_record(stream) == (6, b"Content-Type: text/plain\r\n\r\nMETHOD %d" % size)
+            assert [read_record(stream)[0] for _ in range(2)] == [6, 3]
 
 
 @pytest.mark.skipif(not (shutil.which("socat") and shutil.which("nc")), reason="socat and nc are not installed")

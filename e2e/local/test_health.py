@@ -1,4 +1,4 @@
-"""Active health checks: over TLS, by connecting, and by grpc.health.v1."""
+"""Active health checks: over TLS, over HTTP/2, by connecting, and by grpc.health.v1."""
 import socket
 import threading
 
@@ -10,6 +10,7 @@ import pytest
 from backends import Backend
 from clients import fetch
 from headgate import free_port, wait_for
+from http2_backend import Http2Backend
 
 QUICK = {"interval": 0.1, "timeout": 1, "healthy": 1, "unhealthy": 1}
 
@@ -149,3 +150,32 @@ def test_grpc_health(start, backend):
         health.statuses[""] = 1
         server.reload(config(port, targets, {"kind": "grpc", "port": health.port}))
         wait_for(lambda: "" in health.asked, 5, "a check of the whole server")
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_http2_targets_are_asked_over_http2(start, authority, tls):
+    context = authority.server("h2", "localhost") if tls else None
+    if tls:
+        context.set_alpn_protocols(["h2"])
+    scheme, name, more = ("h2", "localhost", {"tls": {"ca": str(authority.cert)}}) if tls else ("h2c", "127.0.0.1", {})
+    with Http2Backend(tls=context) as first, Http2Backend(tls=context) as spare:
+        def targets(path):
+            port = free_port()
+            upstreams = [f"{scheme}://{name}:{first.port}", {"url": f"{scheme}://{name}:{spare.port}", "priority": 1}]
+            return config(port, upstreams, {"path": path, "expect": [200]}, **more)
+
+        def checks(backend):
+            return [fields for _, fields, _ in backend.requests if dict(fields).get("user-agent") == "headgate-health-check"]
+
+        server = start(targets("/echo"))
+        wait_for(lambda: checks(first) and checks(spare), 5, "checks")
+        asked = dict(checks(first)[0])
+        assert (asked[":method"], asked[":path"], asked[":scheme"]) == ("GET", "/echo", "https" if tls else "http")
+        assert asked[":authority"] == f"{name}:{first.port}"
+        assert "unhealthy" not in server.log()
+        server.reload(targets("/status/503"))
+        server.wait_log("unhealthy.*unexpected status")
+        server.reload(targets("/status/200"))
+        server.wait_log("endpoint is healthy")
+        server.reload(targets("/reset/2"))
+        server.wait_log("unhealthy.*stream reset")

@@ -184,7 +184,7 @@ def measure_cpu(bench, case, systems, rounds, seconds):
             for peer, process in running.items():
                 pids = measure.tree(process.pid)
                 before = measure.cpu_ns(pids)
-                output = measure.run(case.load(peer.ports[case.job], seconds), timeout=seconds + 30)
+                output = measure.run(case.load(peer.ports[case.job], seconds), timeout=seconds + 10)
                 spent = measure.cpu_ns(pids) - before
                 result = case.read(output)
                 if not result or not result["count"]:

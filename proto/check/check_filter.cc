@@ -12,8 +12,6 @@ namespace {
 
 using namespace config::v1;  // NOLINT: the names of the messages, in this file only
 
-std::string at(std::string_view field, int index) { return std::string(field) + "[" + std::to_string(index) + "]"; }
-
 void need(bool present, std::string_view field, std::string_view what, Problems& problems) {
   if (!present) problems.error(field, "missing", "expected " + std::string(what));
 }

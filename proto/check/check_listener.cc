@@ -20,8 +20,6 @@ bool has_sni(ListenerProtocol protocol) {
   return protocol == LISTENER_TLS_STREAM || protocol == LISTENER_TLS_PASSTHROUGH;
 }
 
-std::string at(std::string_view field, int index) { return std::string(field) + "[" + std::to_string(index) + "]"; }
-
 void check_address(const Listener& listener, Problems& problems) {
   const bool unix_socket = listener.transport() == LISTENER_UNIX || listener.transport() == LISTENER_UNIXGRAM;
   if (listener.transport() == LISTENER_TRANSPORT_UNSPECIFIED || !ListenerTransport_IsValid(listener.transport())) {
@@ -147,6 +145,9 @@ void check_forward_rule(const Listener& listener, int index, Problems& problems)
   const Field field(problems, "forward", index);
   if (rule.upstream().empty() == rule.upstreams().empty()) {
     problems.error("upstream", "missing", "expected either one upstream or several by weight");
+  }
+  for (int i = 0; i < rule.upstreams_size(); ++i) {
+    if (rule.upstreams(i).weight() > 1000000) problems.error(at("upstreams", i) + ".weight", "range", "expected 0 to 1000000");
   }
   if (!has_sni(listener.protocol()) && !(rule.sni().empty() && rule.alpn().empty())) {
     problems.error(rule.sni().empty() ? "alpn" : "sni", "unused",

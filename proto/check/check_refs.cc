@@ -122,13 +122,19 @@ class ReferenceChecker {
       need_upstream("upstreams[" + std::to_string(i) + "].upstream", rule.upstreams(i).upstream(), Use::kForward);
     }
     bool datagrams_out = false;
+    bool streams_out = false;
     const auto look = [&](const std::string& name) {
       const auto found = upstreams_.find(name);
-      datagrams_out = datagrams_out || (found != upstreams_.end() && found->second->protocol() == UPSTREAM_DATAGRAM);
+      if (found == upstreams_.end()) return;
+      (found->second->protocol() == UPSTREAM_DATAGRAM ? datagrams_out : streams_out) = true;
     };
     look(rule.upstream());
     for (const WeightedUpstream& one : rule.upstreams()) look(one.upstream());
     const bool datagrams_in = listener.protocol() == LISTENER_DATAGRAM;
+    if (datagrams_out && streams_out) {
+      problems_.error("upstreams", "conflict", "some of these targets take streams and some datagrams; expected one kind");
+      return;
+    }
     if (rule.framing() != FRAMING_UNSPECIFIED && datagrams_in == datagrams_out) {
       problems_.error("framing", "unused",
                       "framing is for messages between a stream and datagrams; both sides here are " +

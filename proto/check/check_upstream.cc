@@ -12,8 +12,6 @@ namespace {
 
 using namespace config::v1;  // NOLINT: the names of the messages, in this file only
 
-std::string at(std::string_view field, int index) { return std::string(field) + "[" + std::to_string(index) + "]"; }
-
 void check_ranges(std::string_view field, const google::protobuf::RepeatedPtrField<StatusRange>& ranges,
                   Problems& problems) {
   for (int i = 0; i < ranges.size(); ++i) {
@@ -101,6 +99,11 @@ void check_upstream(const Upstream& upstream, Problems& problems) {
   }
   if (upstream.proxy_protocol() != PROXY_PROTOCOL_VERSION_UNSPECIFIED && upstream.protocol() == UPSTREAM_DATAGRAM) {
     problems.error("proxy_protocol", "unused", "a PROXY header stands before a stream, not before datagrams");
+  }
+  const bool shares = upstream.protocol() == UPSTREAM_HTTP2 || upstream.protocol() == UPSTREAM_GRPC;
+  if (upstream.proxy_protocol() != PROXY_PROTOCOL_VERSION_UNSPECIFIED && shares) {
+    problems.error("proxy_protocol", "unused",
+                   "a connection of HTTP/2 serves many clients, a PROXY header names one; expected http or https targets");
   }
   if (upstream.has_health_check()) check_health(upstream.health_check(), problems);
   if (upstream.has_passive_health()) {

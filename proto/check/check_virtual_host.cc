@@ -15,8 +15,6 @@ using namespace config::v1;  // NOLINT: the names of the messages, in this file 
 
 constexpr uint32_t kMaxWeight = 1000000;
 
-std::string at(std::string_view field, int index) { return std::string(field) + "[" + std::to_string(index) + "]"; }
-
 void check_host(std::string_view field, std::string_view host, Problems& problems) {
   if (host_pattern_kind(host) == HostPatternKind::kInvalid) {
     problems.error(

@@ -61,6 +61,8 @@ void fill_forward(ForwardRule& rule, bool datagrams) {
   for (WeightedUpstream& one : *rule.mutable_upstreams()) fill(one.has_weight(), [&] { one.set_weight(1); });
 }
 
+constexpr uint32_t kDnsConnectionsPerClient = 200;
+
 void fill_dns_service(DnsService& dns) {
   if (dns.any_full() == TOGGLE_UNSPECIFIED) dns.set_any_full(TOGGLE_OFF);
   fill(dns.has_udp_payload_bytes(), [&] { dns.set_udp_payload_bytes(1232); });
@@ -195,6 +197,11 @@ void normalize_listener(Listener& listener, const ProxySettings& settings) {
   ListenerLimits limits = settings.limits();
   limits.MergeFrom(listener.limits());
   fill_limits(limits);
+  // Connections of DNS wait for questions: without a limit of its own nobody keeps more of them than resolvers do.
+  const bool dns_stream = listener.has_dns() && listener.protocol() != LISTENER_DATAGRAM;
+  if (dns_stream && limits.connections_per_client() == 0 && !listener.limits().has_connections_per_client()) {
+    limits.set_connections_per_client(kDnsConnectionsPerClient);
+  }
   *listener.mutable_limits() = limits;
   ListenerTimeouts times = settings.timeouts();
   const ListenerTimeouts own = listener.timeouts();

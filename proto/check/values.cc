@@ -9,6 +9,8 @@
 
 namespace headgate::check {
 
+std::string at(std::string_view field, int index) { return std::string(field) + "[" + std::to_string(index) + "]"; }
+
 namespace {
 
 constexpr int64_t kLongestSeconds = int64_t{366} * 86400;

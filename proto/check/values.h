@@ -5,6 +5,7 @@
 #include <google/protobuf/duration.pb.h>
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "headgate/config/v1/upstream.pb.h"
@@ -24,6 +25,9 @@ struct Variable {
   std::string_view name;
   TextScope scope;
 };
+// "field[3]", for the path of a problem.
+std::string at(std::string_view field, int index);
+
 std::span<const Variable> variables();
 std::span<const Variable> variable_families();  // "header_" and the like
 

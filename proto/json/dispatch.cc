@@ -134,7 +134,7 @@ class DispatchReader {
     ForwardRule rule;
     rule.set_name(rule_name(node));
     const std::string path = "forward[" + std::to_string(listener.forward_size()) + "]";
-    rule.set_upstream(target_upstream(reading_, node, reading_.member(node, "forward_to"), false));
+    read_forward_targets(entry, node, path, rule);
     if (const auto mode = reading_.text(node, "mode"))
       rule.set_mode(*mode == "datagram" ? FORWARD_DATAGRAM : FORWARD_STREAM);
     if (const auto framing = reading_.text(node, "framing"))
@@ -161,6 +161,26 @@ class DispatchReader {
     positions.add_list(check::Kind::kListener, entry.name, path + ".sni", reading_.each(reading_.member(node, "sni")));
     positions.add_list(check::Kind::kListener, entry.name, path + ".source",
                        reading_.each(reading_.member(node, "source")));
+  }
+
+  // One target, or several by weight.
+  void read_forward_targets(const ListenerEntry& entry, NodeId node, const std::string& path, ForwardRule& rule) {
+    const NodeId target = reading_.member(node, "forward_to");
+    if (reading_.text(target)) {
+      rule.set_upstream(target_upstream(reading_, node, target, false));
+      return;
+    }
+    for (const NodeId one : reading_.each(target)) {
+      if (!reading_.is_object(one)) continue;
+      const std::string upstream = target_upstream(reading_, node, reading_.member(one, "to"), false);
+      if (upstream.empty()) continue;
+      const std::string field = path + ".upstreams[" + std::to_string(rule.upstreams_size()) + "]";
+      reading_.positions.add(check::Kind::kListener, entry.name, field, one);
+      reading_.positions.add(check::Kind::kListener, entry.name, field + ".weight", reading_.member(one, "weight"));
+      WeightedUpstream& weighted = *rule.add_upstreams();
+      weighted.set_upstream(upstream);
+      if (const auto weight = reading_.whole<uint32_t>(one, "weight")) weighted.set_weight(*weight);
+    }
   }
 
   // --- http

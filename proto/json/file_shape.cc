@@ -88,7 +88,7 @@ constexpr Key kTimeoutKeys[] = {
     {"connect", &kSeconds, "Seconds for connecting to a target; then the next one, or 504.", "5"},
     {"response", &kSeconds, "Seconds for a target to answer, and between two reads of the answer; then 504.", "60"},
     {"drain", &kSecondsOrZero, "Seconds that connections have to end after a stop was asked for.", "30"},
-    {"max_connections_per_ip", &kCount, "Connections at once from one client address, 0 for no limit.", "0"},
+    {"max_connections_per_ip", &kCount, "Connections at once from one client address, 0 for no limit (for DNS: 200).", "0"},
 };
 constexpr Shape kTimeouts{.kind = kObject, .expected = "an object {header, body, idle, ...}", .keys = kTimeoutKeys};
 
@@ -98,10 +98,10 @@ constexpr Key kProxyProtocolInKeys[] = {
     {"trusted", &kCidrs, "Addresses of the balancers that send a PROXY header.", {}, kRequired}};
 constexpr Shape kProxyProtocolIn{.kind = kObject, .expected = "an object {trusted}", .keys = kProxyProtocolInKeys};
 bool is_name(std::string_view text) { return !text.empty() && is_field_value(text) && text.size() <= 253; }
-constexpr Shape kName{.kind = kString, .expected = "a name of 1 to 253 characters", .accepts = is_name};
+constexpr Shape kListenerName{.kind = kString, .expected = "a name of 1 to 253 characters", .accepts = is_name};
 constexpr Shape kUri{.kind = kString, .expected = "SCHEME://ADDRESS:PORT or unix:///PATH"};
 constexpr Key kListenKeys[] = {
-    {"name", &kName, "Name that rules refer to.", {}, kRequired},
+    {"name", &kListenerName, "Name that rules refer to.", {}, kRequired},
     {"uri",
      &kUri,
      "http, https, tcp, ssl, udp://ADDRESS:PORT (no address: all), unix or unixgram:///PATH.",
@@ -383,7 +383,6 @@ constexpr Shape kPath{.kind = kString,
 bool starts_with_slash(std::string_view text) { return text.starts_with('/'); }
 constexpr Shape kStripPrefix{
     .kind = kString, .expected = "a path that starts with \"/\"", .accepts = starts_with_slash};
-constexpr Shape kForwardTo{.kind = kString, .expected = "tcp, udp, ssl://HOST:PORT, unix:///PATH or upstream://NAME"};
 constexpr std::string_view kModeWords[] = {"stream", "datagram"};
 constexpr Shape kMode{.kind = kString, .expected = "\"stream\" or \"datagram\"", .words = kModeWords};
 constexpr std::string_view kFramingWords[] = {"line", "length"};
@@ -487,8 +486,20 @@ constexpr Key kRedirectKeys[] = {
     {"status", &kRedirectStatus, "300, 301, 302, 303, 307 or 308.", "302"},
     {"location", &kText, "Where to; $variables, and $1 to $9 after a regex path.", {}, kRequired},
 };
+constexpr Shape kForwardTo{.kind = kString, .expected = "tcp, udp, ssl://HOST:PORT, unix:///PATH or upstream://NAME"};
+constexpr Key kForwardTargetKeys[] = {
+    {"to", &kForwardTo, "tcp, udp, ssl://HOST:PORT, unix, unixgram:///PATH or upstream://NAME.", {}, kRequired},
+    {"weight", &kBackendWeight, "Share of the connections or flows; 0 takes none.", "1"},
+};
+constexpr Shape kForwardTarget{.kind = kObject, .expected = "an object {to, weight}", .keys = kForwardTargetKeys};
+constexpr Shape kForwardTargetList{
+    .kind = kList, .expected = "a list of {to, weight}", .item = &kForwardTarget, .at_least_one = true};
+constexpr const Shape* kForwardTargetChoices[] = {&kForwardTo, &kForwardTargetList};
+constexpr Shape kForwardTargets{
+    .kind = kEither, .expected = "a target or a list of {to, weight}", .choices = kForwardTargetChoices};
 constexpr Key kForwardKeys[] = {
-    {"forward_to", &kForwardTo, "tcp, udp, ssl://HOST:PORT, unix, unixgram:///PATH or upstream://NAME.", {}, kRequired},
+    {"forward_to", &kForwardTargets,
+     "tcp, udp, ssl://HOST:PORT, unix, unixgram:///PATH or upstream://NAME; or several with weights.", {}, kRequired},
     {"mode", &kMode, "datagram keeps messages apart; default where either side has datagrams."},
     {"timeout", &kSeconds, "Seconds without traffic; default 60 for streams, 30 for datagrams."},
     {"max_connections", &kCount, "Connections or flows at once, 0 for no limit.", "0"},

@@ -173,4 +173,6 @@ class HandlerFunction final : public http::Handler {
   std::function<void(http::Exchange&)> function_;
 };
 
+inline const HandlerFunction kHello([](http::Exchange& exchange) { exchange.respond_text(200, "text/plain", "hello"); });
+
 }  // namespace headgate::test

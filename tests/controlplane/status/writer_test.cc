@@ -60,7 +60,7 @@ class WriterTest : public kube::ApiTest {
   std::vector<std::unique_ptr<kube::Watch>> watches;
 };
 
-const Json kOurs = {{"ingress", {{{"ip", "192.0.2.1"}}}}};
+const Json kOurEntry = {{"ingress", {{{"ip", "192.0.2.1"}}}}};
 
 TEST_F(WriterTest, TheServiceInFrontOfUs) {
   options.service = {"headgate", "front"};
@@ -71,7 +71,7 @@ TEST_F(WriterTest, TheServiceInFrontOfUs) {
   service["spec"]["type"] = "LoadBalancer";
   service["status"]["loadBalancer"]["ingress"] = {{{"ip", "192.0.2.1"}}};
   server.put("services", service);
-  EXPECT_TRUE(wait([&] { return status("a") == kOurs; }));
+  EXPECT_TRUE(wait([&] { return status("a") == kOurEntry; }));
   service["status"]["loadBalancer"]["ingress"] = {{{"hostname", "lb.example.test"}}};
   server.put("services", service);
   EXPECT_TRUE(wait([&] { return status("a") == Json{{"ingress", {{{"hostname", "lb.example.test"}}}}}; }));
@@ -86,12 +86,12 @@ TEST_F(WriterTest, WritesOnlyWhatDiffersAndOnlyOurs) {
   server.put("ingresses", object("shop", "new"));
   start();
   admit({"right", "new"});
-  EXPECT_TRUE(wait([&] { return status("new") == kOurs; }));
+  EXPECT_TRUE(wait([&] { return status("new") == kOurEntry; }));
   EXPECT_EQ(server.count("PUT"), 1U);
   admit({});
   EXPECT_TRUE(wait([&] { return status("right") == Json::object() && status("new") == Json::object(); }));
   EXPECT_EQ(status("theirs")["ingress"][0]["ip"], "198.51.100.1");
-  EXPECT_EQ(status("same"), kOurs);
+  EXPECT_EQ(status("same"), kOurEntry);
   EXPECT_EQ(server.count("PUT"), 3U);
 }
 
@@ -112,7 +112,7 @@ TEST_F(WriterTest, OnlyTheLeaderWrites) {
   EXPECT_EQ(server.count("PUT") + server.count("POST"), 0U);
   leads = true;
   writer->on_leadership();
-  EXPECT_TRUE(wait([&] { return status("a") == kOurs && server.all("events").size() == 1; }));
+  EXPECT_TRUE(wait([&] { return status("a") == kOurEntry && server.all("events").size() == 1; }));
   writer->set_notes({});
   EXPECT_TRUE(wait([&] { return server.all("events").size() == 2; }));
 }
@@ -127,9 +127,9 @@ TEST_F(WriterTest, SomebodyElseInterferes) {
   });
   start();
   admit({"a", "not-there"});
-  EXPECT_TRUE(wait([&] { return status("a") == kOurs; }));
+  EXPECT_TRUE(wait([&] { return status("a") == kOurEntry; }));
   put_status("a", {{{"ip", "198.51.100.1"}}});
-  EXPECT_TRUE(wait([&] { return status("a") == kOurs; }));
+  EXPECT_TRUE(wait([&] { return status("a") == kOurEntry; }));
   EXPECT_GE(writer->counts().failed, 1U);
 }
 
@@ -152,7 +152,7 @@ TEST_F(WriterTest, NodesOfReadyDataplanes) {
   ready->set_status("True");
   writer->on_replace(kube::ObjectKind::kNode, {node});
   writer->on_replace(kube::ObjectKind::kPod, {pod});
-  EXPECT_TRUE(wait([&] { return status("a") == kOurs; }));
+  EXPECT_TRUE(wait([&] { return status("a") == kOurEntry; }));
   writer->on_delete(kube::ObjectKind::kPod, "", "p");
   EXPECT_TRUE(wait([&] { return status("a") == Json::object(); }));
 }

@@ -2,6 +2,7 @@
 // nobody else.
 #include <algorithm>
 #include <random>
+#include <set>
 
 #include "tests/controlplane/translate/support.h"
 
@@ -32,6 +33,18 @@ void expect_equal(const Output& left, const Output& right) {
   for (size_t i = 0; i < left.admitted.size(); ++i) {
     ASSERT_EQ(left.admitted[i].SerializeAsString(), right.admitted[i].SerializeAsString());
   }
+}
+
+// Whoever trusts the numbers misses nothing.
+void expect_changes_are_counted(const Output& before, const Output& after) {
+  const auto names = [](const Output& output) {
+    std::set<std::string> all;
+    for (const auto& object : output.admitted) all.insert(object.namespace_() + "/" + object.name());
+    return all;
+  };
+  EXPECT_TRUE(before.changes.resources != after.changes.resources || before.resources == after.resources);
+  EXPECT_TRUE(before.changes.notes != after.changes.notes || before.notes == after.notes);
+  EXPECT_TRUE(before.changes.admitted != after.changes.admitted || names(before) == names(after));
 }
 
 // Objects of a small world in which much collides.
@@ -218,11 +231,14 @@ TEST(Property, RememberedEqualsAnew) {
     Maker maker(seed);
     world::World world;
     Translator translator(settings());
+    Output before;
     for (int step = 0; step < 150; ++step) {
       for (unsigned i = maker.upto(step < 20 ? 8 : 3); i > 0; --i) change(world, maker);
       const Output& remembered = translator.update(world);
       ASSERT_NO_FATAL_FAILURE(expect_equal(remembered, translate(world, settings()))) << "step " << step;
       if (step % 10 == 0) expect_legal(remembered);
+      expect_changes_are_counted(before, remembered);
+      before = remembered;
       if (HasFailure()) return;
     }
   }

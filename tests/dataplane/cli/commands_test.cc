@@ -196,6 +196,49 @@ TEST_F(CommandsTest, AdminOfTheFile) {
   EXPECT_EQ(ran.out, "found\n");
 }
 
+TEST_F(CommandsTest, ExplainByAFile) {
+  Options options;
+  options.command = Command::kExplain;
+  options.config = write("site.json",
+                         "{\"listen\": [{\"name\": \"web\", \"uri\": \"http://127.0.0.1:8080\"}],\n"
+                         " \"dispatch\": [{\"listener\": \"web\", \"handler\": \"respond\", \"path\": \"/a/**\", \"status\": 204}]}\n");
+  options.explain.url = "http://localhost:8080/a/b";
+  Ran ran = run(options);
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.out.find("listener    web at 127.0.0.1:8080\n"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("action      respond 204\n"), std::string::npos) << ran.out;
+  options.explain.url = "http://localhost:8080/b";
+  ran = run(options);
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_NE(ran.out.find("answer 404\n"), std::string::npos) << ran.out;
+  options.explain.url = "ftp://localhost/";
+  ran = run(options);
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_NE(ran.err.find("expected http://"), std::string::npos) << ran.err;
+  options.config = directory_ + "/missing.json";
+  EXPECT_EQ(run(options).code, 1);
+}
+
+TEST_F(CommandsTest, ExplainByAProcess) {
+  answer_once(with_head(200, "route       found\n"));
+  Options options = with(Command::kExplain);
+  options.explain.url = "http://shop.example/a?b=c";
+  options.explain.headers = {"X-Version: 2"};
+  Ran ran = run(options);
+  thread_.join();
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "route       found\n");
+  EXPECT_TRUE(asked_.starts_with("GET /explain?url=http%3A%2F%2Fshop.example%2Fa%3Fb%3Dc&method=GET&client=127.0.0.1"
+                                 "&header=X-Version%3A%202 HTTP/1.0\r\n"))
+      << asked_;
+  asked_.clear();
+  answer_once(with_head(400, "the URL names no host\n"));
+  ran = run(options);
+  thread_.join();
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_EQ(ran.err, "headgate: the URL names no host\n");
+}
+
 TEST_F(CommandsTest, CheckAndPrint) {
   Options options;
   options.command = Command::kCheck;
@@ -264,6 +307,7 @@ class FixedBackend final : public control::AdminBackend {
   std::vector<control::MetricSample> samples() override { return {}; }
   std::string config_text() override { return "{}"; }
   control::AdminStats stats() override { return fixed; }
+  control::AdminAnswer explain(const explain::Question&) override { return {}; }
   void reload(control::ActionDone done) override { done({.ok = true}); }
   void drain(control::ActionDone done) override { done({.ok = true}); }
   void reopen(control::ActionDone done) override { done({.ok = true}); }

@@ -15,6 +15,9 @@ class FakeBackend final : public AdminBackend {
   std::vector<const Counters*> counters() override { return {&workers[0], &workers[1]}; }
   std::vector<MetricSample> samples() override { return extra; }
   std::string config_text() override { return "{\"listen\": []}\n"; }
+  AdminAnswer explain(const explain::Question& question) override {
+    return {.body = question.method + " " + question.target + "\n"};
+  }
   AdminStats stats() override { return fixed_stats; }
   void reload(ActionDone done) override { finish("reload", std::move(done)); }
   void drain(ActionDone done) override { finish("drain", std::move(done)); }

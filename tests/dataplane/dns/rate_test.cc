@@ -5,7 +5,7 @@
 namespace headgate::dns {
 namespace {
 
-constexpr MonotonicTime kStart{std::chrono::hours(1)};
+constexpr MonotonicTime kBegin{std::chrono::hours(1)};
 
 struct Counts {
   int sent = 0, slipped = 0, dropped = 0;
@@ -28,18 +28,18 @@ TEST(Rate, SendsTheRateAndSlipsHalfOfTheRest) {
   RateLimiter limiter;
   const IpAddress client = IpAddress::v4(0xc0000201);
   // 1,000 a second for ten seconds: a second's burst, then 100 a second.
-  const Counts counts = flood(limiter, client, Outcome::kAnswer, kStart, 10000, std::chrono::milliseconds(1));
+  const Counts counts = flood(limiter, client, Outcome::kAnswer, kBegin, 10000, std::chrono::milliseconds(1));
   EXPECT_NEAR(counts.sent, 1100, 5);
   EXPECT_NEAR(counts.slipped, counts.dropped, 2);
   // Below the rate nothing is lost, and the flood leaves no debt.
-  const MonotonicTime later = kStart + std::chrono::seconds(12);
+  const MonotonicTime later = kBegin + std::chrono::seconds(12);
   EXPECT_EQ(flood(limiter, client, Outcome::kAnswer, later, 1000, std::chrono::milliseconds(10)).sent, 1000);
 }
 
 TEST(Rate, CountsByNetworkAndClass) {
   RateLimiter limiter;
   const auto spend = [&](const char* client, Outcome outcome) {
-    return flood(limiter, *IpAddress::parse(client), outcome, kStart, 100, std::chrono::nanoseconds(0)).sent;
+    return flood(limiter, *IpAddress::parse(client), outcome, kBegin, 100, std::chrono::nanoseconds(0)).sent;
   };
   EXPECT_EQ(spend("192.0.2.1", Outcome::kAnswer), 100);
   EXPECT_EQ(spend("192.0.2.200", Outcome::kAnswer), 0);  // the same /24
@@ -54,7 +54,7 @@ TEST(Rate, ErrorsAreFewAndNeverSlip) {
   RateLimiter limiter;
   for (const Outcome outcome : {Outcome::kFormErr, Outcome::kNotImp, Outcome::kBadVers}) {
     const Counts counts =
-        flood(limiter, IpAddress::v4(static_cast<uint32_t>(outcome) << 16), outcome, kStart, 1000, {});
+        flood(limiter, IpAddress::v4(static_cast<uint32_t>(outcome) << 16), outcome, kBegin, 1000, {});
     EXPECT_EQ(counts.sent, 10);
     EXPECT_EQ(counts.slipped, 0);
   }
@@ -62,23 +62,23 @@ TEST(Rate, ErrorsAreFewAndNeverSlip) {
 
 TEST(Rate, OptionsCount) {
   RateLimiter off(RateLimiter::Options{.per_second = 0, .errors_per_second = 0});
-  EXPECT_EQ(flood(off, IpAddress(), Outcome::kAnswer, kStart, 5000, {}).sent, 5000);
-  EXPECT_EQ(flood(off, IpAddress(), Outcome::kFormErr, kStart, 5000, {}).sent, 5000);
+  EXPECT_EQ(flood(off, IpAddress(), Outcome::kAnswer, kBegin, 5000, {}).sent, 5000);
+  EXPECT_EQ(flood(off, IpAddress(), Outcome::kFormErr, kBegin, 5000, {}).sent, 5000);
   RateLimiter silent(RateLimiter::Options{.per_second = 5, .slip = 0});
-  EXPECT_EQ(flood(silent, IpAddress(), Outcome::kAnswer, kStart, 100, {}).dropped, 95);
+  EXPECT_EQ(flood(silent, IpAddress(), Outcome::kAnswer, kBegin, 100, {}).dropped, 95);
   RateLimiter open(RateLimiter::Options{.per_second = 5, .slip = 1});
-  EXPECT_EQ(flood(open, IpAddress(), Outcome::kAnswer, kStart, 100, {}).slipped, 95);
+  EXPECT_EQ(flood(open, IpAddress(), Outcome::kAnswer, kBegin, 100, {}).slipped, 95);
 }
 
 TEST(Rate, AFullTableForgetsTheOldest) {
   RateLimiter limiter(RateLimiter::Options{.per_second = 1, .entries = 4});
-  EXPECT_EQ(limiter.check(IpAddress::v4(0), Outcome::kAnswer, kStart), RateVerdict::kSend);
-  EXPECT_NE(limiter.check(IpAddress::v4(0), Outcome::kAnswer, kStart), RateVerdict::kSend);
+  EXPECT_EQ(limiter.check(IpAddress::v4(0), Outcome::kAnswer, kBegin), RateVerdict::kSend);
+  EXPECT_NE(limiter.check(IpAddress::v4(0), Outcome::kAnswer, kBegin), RateVerdict::kSend);
   for (uint32_t i = 1; i <= 4; ++i) {
-    EXPECT_EQ(limiter.check(IpAddress::v4(i << 8), Outcome::kAnswer, kStart + std::chrono::milliseconds(i)),
+    EXPECT_EQ(limiter.check(IpAddress::v4(i << 8), Outcome::kAnswer, kBegin + std::chrono::milliseconds(i)),
               RateVerdict::kSend);
   }
-  EXPECT_EQ(limiter.check(IpAddress::v4(0), Outcome::kAnswer, kStart), RateVerdict::kSend);
+  EXPECT_EQ(limiter.check(IpAddress::v4(0), Outcome::kAnswer, kBegin), RateVerdict::kSend);
 }
 
 TEST(Rate, NeverAnswersCertainSources) {

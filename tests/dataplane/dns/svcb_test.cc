@@ -90,6 +90,7 @@ TEST(Svcb, RejectsBadWire) {
            "0003000200",  // half a value
            "00040004C000020100030002"
            "0035",  // falling keys
+           "FFFF0000",  // the key that no parameter has
            "0003000200350003000200"
            "35",  // a key twice
            "00030001"

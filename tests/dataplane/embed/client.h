@@ -2,6 +2,7 @@
 // Thread: the test's.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -14,6 +15,7 @@
 #include "dataplane/base/address.h"
 #include "dataplane/base/number.h"
 #include "dataplane/base/unique_fd.h"
+#include "dataplane/embed/server.h"
 
 namespace headgate::embed {
 
@@ -120,5 +122,14 @@ class Client {
   std::string input_;
   bool connected_ = false;
 };
+
+// The port; 0 when it could not be had, with a failure.
+inline uint16_t listen_and_start(Server& server) {
+  const auto port = server.listen("127.0.0.1:0");
+  EXPECT_TRUE(port.has_value()) << server.problem();
+  const bool started = server.start().has_value();
+  EXPECT_TRUE(started) << server.problem();
+  return port ? *port : 0;
+}
 
 }  // namespace headgate::embed

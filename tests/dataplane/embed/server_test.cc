@@ -17,14 +17,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-uint16_t listen_and_start(Server& server) {
-  const auto port = server.listen("127.0.0.1:0");
-  EXPECT_TRUE(port.has_value()) << server.problem();
-  const bool started = server.start().has_value();
-  EXPECT_TRUE(started) << server.problem();
-  return port ? *port : 0;
-}
-
 void hello(const RequestView&, Response& response) { response.set_body("hello\n"); }
 
 TEST(Server, AnswersOnSeveralListeners) {

@@ -9,10 +9,8 @@ namespace {
 
 using test::Answer;
 using test::ExchangeHarness;
-using test::HandlerFunction;
+using test::kHello;
 using Need = AccessFilter::Need;
-
-const HandlerFunction kHello([](http::Exchange& exchange) { exchange.respond_text(200, "text/plain", "hello"); });
 
 // A check that says what it is told, at once or on a later turn.
 class Scripted final : public AccessCheck {

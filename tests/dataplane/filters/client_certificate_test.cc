@@ -78,7 +78,14 @@ TEST(ClientCertificate, WhatTheUpstreamIsTold) {
 TEST(ClientCertificate, CommonName) {
   using Kind = http::TextMatcher::Kind;
   EXPECT_EQ(ask({.common_name = http::TextMatcher(Kind::kExact, "ann", false)}, good()).status, 200);
-  EXPECT_EQ(ask({.common_name = http::TextMatcher(Kind::kExact, "bob", false)}, good()).status, 403);
+  const http::TextMatcher bob(Kind::kExact, "bob", false);
+  EXPECT_EQ(ask({.common_name = bob}, good()).status, 403);
+  // A certificate that is optional, or may be of anybody, still has to have the name.
+  EXPECT_EQ(ask({.required = false, .common_name = bob}, JudgedCertificate{.rule = "shop/ca|1"}).status, 403);
+  JudgedCertificate unknown = good();
+  unknown.problem = "self-signed certificate";
+  unknown.unknown_authority = true;
+  EXPECT_EQ(ask({.required = false, .common_name = bob, .accept_unknown = true}, unknown).status, 403);
 }
 
 TEST(ClientCertificate, ErrorPage) {

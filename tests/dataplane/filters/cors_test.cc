@@ -12,7 +12,7 @@ using test::ExchangeHarness;
 using test::HandlerFunction;
 using test::RequestText;
 
-const HandlerFunction kHello([](http::Exchange& exchange) {
+const HandlerFunction kGreeting([](http::Exchange& exchange) {
   exchange.response().headers.add("Access-Control-Allow-Origin", "https://backend.example");
   exchange.respond_text(200, "text/plain", "hello");
 });
@@ -45,7 +45,7 @@ TEST(Cors, AnswersAPreflightOfAnAllowedOrigin) {
   ExchangeHarness harness;
   const Cors cors(shop_options());
   for (const char* from : {"https://www.foo.com", "https://a.bar.com", "https://a.b.bar.com"}) {
-    const Answer answer = harness.run(preflight(from), {&cors}, kHello);
+    const Answer answer = harness.run(preflight(from), {&cors}, kGreeting);
     EXPECT_EQ(answer.status, 204);
     EXPECT_EQ(answer.header("Access-Control-Allow-Origin"), from);
     EXPECT_EQ(answer.header("Access-Control-Allow-Methods"), "GET, OPTIONS");
@@ -64,7 +64,7 @@ TEST(Cors, APreflightOfAnotherOriginGetsNoFieldsAndDoesNotReachTheHandler) {
   for (const char* from : {"https://evil.com", "https://www.foo.com.evil.com", "http://www.foo.com", "https://bar.com",
                            "https://.bar.com.evil.com", "https://evil.com/x.bar.com", "https://evil.com#.bar.com",
                            "https://www.foo.com:8443", "null"}) {
-    const Answer answer = harness.run(preflight(from), {&cors}, kHello);
+    const Answer answer = harness.run(preflight(from), {&cors}, kGreeting);
     EXPECT_EQ(answer.status, 204) << from;
     EXPECT_EQ(answer.count("Access-Control-Allow-Origin"), 0u) << from;
     EXPECT_EQ(answer.count("Access-Control-Allow-Methods"), 0u) << from;
@@ -74,17 +74,17 @@ TEST(Cors, APreflightOfAnotherOriginGetsNoFieldsAndDoesNotReachTheHandler) {
 TEST(Cors, ActualRequestsPassAndTheHandlersFieldsAreReplaced) {
   ExchangeHarness harness;
   const Cors cors(shop_options());
-  Answer answer = harness.run({.headers = {{"Origin", "https://www.foo.com"}}}, {&cors}, kHello);
+  Answer answer = harness.run({.headers = {{"Origin", "https://www.foo.com"}}}, {&cors}, kGreeting);
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(answer.body, "hello");
   EXPECT_EQ(answer.count("Access-Control-Allow-Origin"), 1u);
   EXPECT_EQ(answer.header("Access-Control-Allow-Origin"), "https://www.foo.com");
   EXPECT_EQ(answer.header("Access-Control-Expose-Headers"), "X-Three");
   EXPECT_EQ(answer.count("Access-Control-Max-Age"), 0u);
-  answer = harness.run({.headers = {{"Origin", "https://evil.com"}}}, {&cors}, kHello);
+  answer = harness.run({.headers = {{"Origin", "https://evil.com"}}}, {&cors}, kGreeting);
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(answer.count("Access-Control-Allow-Origin"), 0u);
-  answer = harness.run({}, {&cors}, kHello);
+  answer = harness.run({}, {&cors}, kGreeting);
   EXPECT_EQ(answer.count("Access-Control-Allow-Origin"), 0u);
   EXPECT_EQ(answer.header("Vary"), "Origin");
 }
@@ -93,7 +93,7 @@ TEST(Cors, OptionsWithoutARequestedMethodIsNoPreflight) {
   ExchangeHarness harness;
   const Cors cors(shop_options());
   const Answer answer =
-      harness.run({.method = "OPTIONS", .headers = {{"Origin", "https://www.foo.com"}}}, {&cors}, kHello);
+      harness.run({.method = "OPTIONS", .headers = {{"Origin", "https://www.foo.com"}}}, {&cors}, kGreeting);
   EXPECT_EQ(answer.status, 200);
 }
 
@@ -105,7 +105,7 @@ TEST(Cors, StarsWithCredentialsAreEchoed) {
   options.allow_credentials = true;
   options.allow_any_literal = true;  // must not win over credentials
   const Cors cors(std::move(options));
-  const Answer answer = harness.run(preflight("https://any.example:444"), {&cors}, kHello);
+  const Answer answer = harness.run(preflight("https://any.example:444"), {&cors}, kGreeting);
   EXPECT_EQ(answer.header("Access-Control-Allow-Origin"), "https://any.example:444");
   EXPECT_EQ(answer.header("Access-Control-Allow-Methods"), "PUT");
   EXPECT_EQ(answer.header("Access-Control-Allow-Headers"), "x-four, x-five");
@@ -118,7 +118,7 @@ TEST(Cors, ALiteralStarDoesNotVary) {
   CorsOptions options;
   options.allow_any_literal = true;
   const Cors cors(std::move(options));
-  const Answer answer = harness.run({.headers = {{"Origin", "https://any.example"}}}, {&cors}, kHello);
+  const Answer answer = harness.run({.headers = {{"Origin", "https://any.example"}}}, {&cors}, kGreeting);
   EXPECT_EQ(answer.header("Access-Control-Allow-Origin"), "*");
   EXPECT_EQ(answer.count("Vary"), 0u);
 }

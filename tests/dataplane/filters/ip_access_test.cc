@@ -8,9 +8,7 @@ namespace headgate::filters {
 namespace {
 
 using test::ExchangeHarness;
-using test::HandlerFunction;
-
-const HandlerFunction kHello([](http::Exchange& exchange) { exchange.respond_text(200, "text/plain", "hello"); });
+using test::kHello;
 
 TEST(IpAccess, Table) {
   struct Row {

@@ -9,11 +9,9 @@ namespace {
 
 using test::Answer;
 using test::ExchangeHarness;
-using test::HandlerFunction;
+using test::kHello;
 using test::RequestText;
 using Kind = PathRewriteOptions::Kind;
-
-const HandlerFunction kHello([](http::Exchange& exchange) { exchange.respond_text(200, "text/plain", "hello"); });
 
 Answer run(RedirectFilterOptions options, const RequestText& request) {
   std::string why;

@@ -4,24 +4,15 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/dns/zone_builder.h"
 #include "dataplane/handlers/datagram_forward.h"
 #include "dataplane/handlers/dns_server.h"
 #include "dataplane/net/datagram_link.h"
 #include "dataplane/net/datagram_socket.h"
-#include "dataplane/upstream/pool_set.h"
-#include "tests/dataplane/net/loopback.h"
+#include "tests/dataplane/handlers/layer4_fixture.h"
 #include "tests/support/allocations.h"
 
 namespace headgate::handlers {
 namespace {
-
-constexpr uint32_t kLoopback = 0x7f000001;
-
-struct Worker : net::TestWorker {
-  Worker() { context.pools = &pools; }
-  upstream::PoolSet pools{context};
-};
 
 struct Client final : net::DatagramLinkObserver {
   Client(WorkerContext& worker, const SocketAddress& to) : link(worker, *this) {
@@ -53,7 +44,7 @@ struct Listener {
   std::unique_ptr<net::DatagramRun> run;
 };
 
-struct Echo final : net::DatagramRun {
+struct EchoRun final : net::DatagramRun {
   void on_datagrams(std::span<net::Datagram> batch) override {
     for (const net::Datagram& one : batch) socket->send(one.peer, one.local, {one.payload.data(), one.payload.size()});
   }
@@ -62,7 +53,7 @@ struct Echo final : net::DatagramRun {
 };
 struct EchoHandler final : net::DatagramHandler {
   std::unique_ptr<net::DatagramRun> start(net::DatagramSocket& socket, WorkerContext&) const override {
-    auto run = std::make_unique<Echo>();
+    auto run = std::make_unique<EchoRun>();
     run->socket = &socket;
     return run;
   }
@@ -75,18 +66,6 @@ void exchange(Worker& worker, Client& client, std::string_view payload) {
   for (int turn = 0; client.count == before && turn < 1000; ++turn) worker.loop.run_once(std::chrono::milliseconds(5));
   ASSERT_EQ(client.count, before + 1);
 }
-
-std::shared_ptr<const dns::ZoneSet> zones() {
-  dns::ZoneSetBuilder builder;
-  const auto name = dns::Name::parse("shop.test");
-  EXPECT_TRUE(builder.add(name->view(), dns::kTypeA, 60, dns::make_address(IpAddress::v4(0xc0000201))).has_value());
-  std::vector<dns::ZoneProblem> problems;
-  auto built = builder.build(problems);
-  EXPECT_TRUE(built.has_value());
-  return std::make_shared<const dns::ZoneSet>(std::move(*built));
-}
-
-constexpr std::string_view kQuery("\x12\x34\0\0\0\1\0\0\0\0\0\0\4shop\4test\0\0\1\0\1", 27);
 
 TEST(DnsServer, NoAllocationPerQuery) {
   Worker worker;
@@ -105,25 +84,13 @@ TEST(DnsServer, NoAllocationPerQuery) {
 
 struct Forward {
   explicit Forward(Worker& worker, const SocketAddress& target, uint32_t flows_per_client = 4) {
-    auto settings = std::make_shared<upstream::UpstreamSettings>();
-    settings->name = "game";
-    settings->protocol = upstream::Protocol::kDatagram;
-    std::vector<upstream::Endpoint> endpoints(1);
-    endpoints[0].addresses = {target};
-    endpoints[0].finish();
-    upstreams = {std::make_shared<const upstream::Upstream>(settings, 0, std::move(endpoints))};
-    worker.pools.bind(upstreams);
-    ForwardRule rule;
-    rule.name = "rule";
-    rule.targets = {{.slot = 0, .weight = 1}};
-    rule.total_weight = 1;
+    worker.target(upstream::Protocol::kDatagram, {target});
+    ForwardRule rule = to_target();
     rule.timeout = std::chrono::milliseconds(300);
-    rule.counts = std::make_shared<ConnectionCounts>();
     DatagramForward::Options options{.listener = "l", .flows_per_client = flows_per_client, .flow_counts = counts};
     options.rules.push_back(std::move(rule));
     handler = std::make_shared<const DatagramForward>(std::move(options));
   }
-  std::vector<std::shared_ptr<const upstream::Upstream>> upstreams;
   std::shared_ptr<ConnectionCounts> counts = std::make_shared<ConnectionCounts>();
   std::shared_ptr<const DatagramForward> handler;
 };

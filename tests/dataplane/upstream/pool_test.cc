@@ -38,16 +38,20 @@ class Backend {
       UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
       if (!fd.valid()) return;
       clients.push_back(std::move(fd));
+      received.emplace_back();
     }
   }
   // Answers every complete request that has come.
   int answer_all() {
     accept_all();
     int answered = 0;
-    for (UniqueFd& client : clients) {
+    for (size_t i = 0; i < clients.size(); ++i) {
+      const UniqueFd& client = clients[i];
       char bytes[4096];
       const ssize_t got = ::recv(client.get(), bytes, sizeof(bytes), 0);
       if (got <= 0) continue;
+      received[i].append(bytes, static_cast<size_t>(got));
+      if (!received[i].ends_with("\r\n\r\n")) continue;
       constexpr char kAnswer[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
       answered += ::send(client.get(), kAnswer, sizeof(kAnswer) - 1, MSG_NOSIGNAL) > 0 ? 1 : 0;
     }
@@ -63,6 +67,7 @@ class Backend {
     return count;
   }
   std::vector<UniqueFd> clients;
+  std::vector<std::string> received;  // of each client
 
  private:
   UniqueFd listener_;
@@ -72,7 +77,10 @@ class Backend {
 // A request from acquire() to its response head.
 class Request final : public PoolWaiter, private http::ClientObserver {
  public:
-  Request() : head_(arena_), response_(arena_) {
+  // `client_port`: of whom it is; 0: of nobody.
+  explicit Request(uint16_t client_port = 0) : head_(arena_), response_(arena_) {
+    facts_.remote = SocketAddress::ip(IpAddress::v4(0xc0000201), client_port);
+    facts_.local = SocketAddress::ip(IpAddress::v4(0xc0000202), 80);
     head_.method = http::Method::kGet;
     head_.method_text = "GET";
     head_.target = "/";
@@ -97,11 +105,15 @@ class Request final : public PoolWaiter, private http::ClientObserver {
     stream.send(head_, nullptr, response_, {}, *this);
   }
   void on_no_connection(const Error& why) override { error = why; }
+  [[nodiscard]] const ConnectionFacts* client() const override {
+    return facts_.remote.port() == 0 ? nullptr : &facts_;
+  }
   void on_informational(const http::ResponseHead&) override {}
   void on_response_head(http::BodySource*, BlockRef) override { done = true; }
   void on_tunnel(http::BodySource&, BlockRef) override {}
   void on_failed(const Error& why) override { error = why; }
 
+  ConnectionFacts facts_;
   Arena arena_;
   http::RequestHead head_;
   http::ResponseHead response_;
@@ -125,6 +137,18 @@ class PoolTest : public ::testing::Test {
     requests_.push_back(std::make_unique<Request>());
     requests_.back()->start(pool(index), timeout);
     return *requests_.back();
+  }
+  // Of a client that PROXY headers name.
+  Request& ask_for(uint16_t client_port) {
+    requests_.push_back(std::make_unique<Request>(client_port));
+    requests_.back()->start(pool(), seconds(5));
+    return *requests_.back();
+  }
+  bool answered(const Request& request) {
+    return until([&] {
+      backends_[0].answer_all();
+      return request.done;
+    });
   }
   bool until(const std::function<bool()>& condition) {
     const auto deadline = std::chrono::steady_clock::now() + seconds(10);
@@ -165,6 +189,56 @@ TEST_F(PoolTest, WaitersShareTheConnectionsThatTheLimitAllows) {
   for (const auto& request : requests_) EXPECT_TRUE(request->done);
   EXPECT_EQ(backends_[0].clients.size(), 2U);
   EXPECT_EQ(upstream_->cell().pending.value(), 0U);
+}
+
+std::string begins_with(uint16_t port) {
+  return "PROXY TCP4 192.0.2.1 192.0.2.2 " + std::to_string(port) + " 80\r\n";
+}
+
+TEST_F(PoolTest, AConnectionThatNamesAClientServesThatClientOnly) {
+  configure(1, [](UpstreamSettings& settings) { settings.proxy_protocol = ProxyProtocol::kV1; });
+  for (const uint16_t port : {1001, 1002, 1001, 1002, 0, 1001}) ASSERT_TRUE(answered(ask_for(port))) << port;
+  ASSERT_EQ(backends_[0].received.size(), 3U);
+  EXPECT_TRUE(backends_[0].received[0].starts_with(begins_with(1001)));
+  EXPECT_TRUE(backends_[0].received[1].starts_with(begins_with(1002)));
+  EXPECT_TRUE(backends_[0].received[2].starts_with("PROXY UNKNOWN\r\n"));  // our own
+  for (const std::string& received : backends_[0].received) {
+    EXPECT_EQ(received.find("PROXY", 1), std::string::npos) << "the header comes once";
+  }
+  EXPECT_EQ(pool().idle(), 3U);
+}
+
+TEST_F(PoolTest, ClientsThatAreNamedAtOnceGetEachTheirOwn) {
+  configure(1, [](UpstreamSettings& settings) { settings.proxy_protocol = ProxyProtocol::kV1; });
+  for (const uint16_t port : {1001, 1002, 1002, 1003}) ask_for(port);
+  for (const auto& request : requests_) ASSERT_TRUE(answered(*request));
+  EXPECT_EQ(backends_[0].received.size(), 4U);  // two of one client at once
+}
+
+TEST_F(PoolTest, UnderALimitConnectionsOfOtherClientsGiveWay) {
+  configure(1, [](UpstreamSettings& settings) {
+    settings.proxy_protocol = ProxyProtocol::kV1;
+    settings.circuit.connections = 1;
+  });
+  ASSERT_TRUE(answered(ask_for(1001)));
+  EXPECT_EQ(pool().idle(), 1U);
+  ASSERT_TRUE(answered(ask_for(1002)));  // an idle one of the first is closed for it
+  ask_for(1002);
+  ask_for(1001);  // waits until that one is done, though its connection could be kept
+  ask_for(1003);
+  for (const auto& request : requests_) ASSERT_TRUE(answered(*request));
+  EXPECT_EQ(upstream_->cell().connections.value(), 1U);
+  ASSERT_EQ(backends_[0].received.size(), 4U);
+  EXPECT_TRUE(backends_[0].received[3].starts_with(begins_with(1003)));
+}
+
+TEST_F(PoolTest, WhoIsNamedLearnsThatItsConnectionFailed) {
+  configure(1, [](UpstreamSettings& settings) { settings.proxy_protocol = ProxyProtocol::kV2; });
+  backends_[0] = Backend();  // the port of the endpoint is nobody's now
+  const Request& request = ask_for(1001);
+  ASSERT_TRUE(until([&] { return request.error.has_value(); }));
+  EXPECT_EQ(request.error->code, Errc::kRefused);
+  EXPECT_EQ(upstream_->cell().connections.value(), 0U);
 }
 
 TEST_F(PoolTest, WhoWaitsForRoomTooLongIsRefused) {

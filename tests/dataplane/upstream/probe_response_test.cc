@@ -7,14 +7,14 @@ namespace {
 
 using Verdict = ProbeResponse::Verdict;
 
-struct Case {
+struct ProbeCase {
   const char* response;
   const char* contains;
   Verdict verdict;  // kMore: only the end of the connection decides
   Verdict at_end;   // with kMore
 };
 
-const Case kCases[] = {
+const ProbeCase kCases[] = {
     {"HTTP/1.1 200 OK\r\n\r\n", "", Verdict::kHealthy, {}},
     {"HTTP/1.0 204\r\nA: b\r\n\r\n", "", Verdict::kHealthy, {}},
     {"HTTP/1.1 399 X\r\n\r\n", "", Verdict::kHealthy, {}},
@@ -44,7 +44,7 @@ const Case kCases[] = {
 };
 
 TEST(ProbeResponse, VectorsWholeSplitAndByteByByte) {
-  for (const Case& c : kCases) {
+  for (const ProbeCase& c : kCases) {
     ActiveHealthCheck check;
     check.body_contains = c.contains;
     const std::string_view text = c.response;
