@@ -55,8 +55,10 @@ struct Defaults {
   uint32_t limit_requests_status = 503;
   uint32_t limit_connections_status = 503;
   std::vector<uint32_t> error_codes{};
+  bool own_errors_only = false;  // answers of upstreams keep their errors
   std::vector<std::string> allowed_response_headers{};
   std::vector<std::string> hide_headers{};
+  bool pass_server_header = false;  // that of an answer
   std::string add_headers{};        // "NAMESPACE/NAME" of a ConfigMap
   std::string proxy_set_headers{};
   bool strict_paths = true;
@@ -69,15 +71,16 @@ struct Defaults {
   std::string auth_signin_param{};
   std::string auth_response_headers{};
   std::string auth_request_redirect{};
-  std::string auth_cache_key{};
-  std::string auth_cache_duration{};
+  bool auth_always_set_cookie = false;
 
   std::optional<config::v1::Compress> compress{};
 
   // Of the listeners.
   bool http2 = true;
+  std::optional<uint32_t> streams_per_connection{};
   std::optional<uint32_t> requests_per_connection{};
   uint32_t keep_alive_s = 75;
+  std::optional<uint32_t> proxy_header_s{};
   std::optional<uint32_t> header_timeout_s{};
   std::optional<uint32_t> body_timeout_s{};
   std::optional<uint32_t> drain_s{};

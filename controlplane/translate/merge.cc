@@ -156,7 +156,8 @@ class HostMerger {
     std::string reason;
     for (const IngressPtr& ingress : input_.ingresses) {
       if (ingress->canary) continue;
-      const bool here = std::any_of(locations_.begin(), locations_.end(), [&](const Location& l) { return l.ingress == ingress; });
+      const bool here =
+          std::any_of(locations_.begin(), locations_.end(), [&](const Location& l) { return l.ingress == ingress; });
       if (!here) continue;
       std::string why = ingress->regex ? ingress->regex_reason : "";
       for (const Location& location : locations_) {
@@ -272,8 +273,9 @@ class HostMerger {
       match->set_regex(pattern->regex);
       match->set_ignore_case(true);
     } else if (rule.path.find_first_of("?#") != std::string::npos) {
-      note(ingress, true, "InvalidPath",
-           "path " + rule.path + ": a path has no query and no fragment; patterns need use-regex. The path is left out");
+      note(
+          ingress, true, "InvalidPath",
+          "path " + rule.path + ": a path has no query and no fragment; patterns need use-regex. The path is left out");
       return;
     } else if (rule.exact) {
       match->set_exact(rule.path);
@@ -356,7 +358,8 @@ class HostMerger {
       proxy->mutable_affinity()->set_path(!ingress.cookie_path.empty() ? ingress.cookie_path : plain ? rule.path : "/");
     }
     if (!proxy->host_rewrite().empty()) {
-      proxy->set_host_rewrite(our_variables(proxy->host_rewrite(), {{"service_name", rule.service}, {"service_port", rule.port}}));
+      proxy->set_host_rewrite(
+          our_variables(proxy->host_rewrite(), {{"service_name", rule.service}, {"service_port", rule.port}}));
     }
     if (!proxy->fallback_upstream().empty()) {
       const auto fact = [&](const char* name, const std::string& value) {
@@ -368,7 +371,6 @@ class HostMerger {
       fact("X-Format", "$header_accept");
       fact("X-Original-URI", "$request_uri");
       add_facts(ingress, rule, *proxy->mutable_fallback_headers());
-      fact("X-Request-ID", "$request_id");
     }
     proxy->add_backends()->set_upstream(rule.upstream->name());
     if (location.canary_of != nullptr) add_canary(*location.canary_of, *location.canary_rule, route);
@@ -414,7 +416,8 @@ class HostMerger {
         if (path_pattern(pattern, &why)) {
           choose(true, canary.header, 1)->set_regex(pattern);
         } else {
-          note(ingress, true, "PatternNotSupported", "canary-by-header-pattern: " + why + "; no request is chosen by it");
+          note(ingress, true, "PatternNotSupported",
+               "canary-by-header-pattern: " + why + "; no request is chosen by it");
         }
       } else {
         choose(true, canary.header, 1)->set_exact("always");
@@ -446,8 +449,9 @@ class HostMerger {
 
   void add_redirected_name() {
     if (input_.redirected_name.empty()) return;
-    const auto wishing = std::find_if(input_.ingresses.begin(), input_.ingresses.end(),
-                                      [](const IngressPtr& ingress) { return ingress->from_to_www && !ingress->canary; });
+    const auto wishing = std::find_if(input_.ingresses.begin(), input_.ingresses.end(), [](const IngressPtr& ingress) {
+      return ingress->from_to_www && !ingress->canary;
+    });
     MergedHost merged;
     v1::VirtualHost& host = merged.message;
     host.set_name(std::string(kTable) + "/" + input_.redirected_name);

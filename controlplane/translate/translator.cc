@@ -16,8 +16,9 @@ using world::ObjectKind;
 
 namespace {
 
-constexpr std::array<ObjectKind, 6> kKinds{ObjectKind::kIngress,       ObjectKind::kIngressClass, ObjectKind::kService,
-                                           ObjectKind::kEndpointSlice, ObjectKind::kSecret,       ObjectKind::kConfigMap};
+constexpr std::array<ObjectKind, 6> kKinds{ObjectKind::kIngress, ObjectKind::kIngressClass,
+                                           ObjectKind::kService, ObjectKind::kEndpointSlice,
+                                           ObjectKind::kSecret,  ObjectKind::kConfigMap};
 
 // Uses by what belongs to no Ingress come first.
 const Precedence kGlobalUser{"", "", ""};
@@ -96,8 +97,12 @@ const Output& Translator::update(const world::World& world) {
   if (refresh_globals(world, changed)) {
     // What everything rests on is another: all from the beginning.
     dirty_ingresses.clear();
-    world.objects(ObjectKind::kIngress).visit_all([&](const ObjectKey& key, const kube::ObjectPtr&) { dirty_ingresses.insert(key); });
-    world.objects(ObjectKind::kEndpointSlice).visit_all([&](const ObjectKey& key, const kube::ObjectPtr&) { dirty_slices_.insert(key); });
+    world.objects(ObjectKind::kIngress).visit_all([&](const ObjectKey& key, const kube::ObjectPtr&) {
+      dirty_ingresses.insert(key);
+    });
+    world.objects(ObjectKind::kEndpointSlice).visit_all([&](const ObjectKey& key, const kube::ObjectPtr&) {
+      dirty_slices_.insert(key);
+    });
   } else {
     for (const ReadKey& key : changed) {
       const auto readers = readers_.find(key);
@@ -128,12 +133,15 @@ bool Translator::refresh_globals(const world::World& world, const std::set<ReadK
   Reads reads(world, secrets_);
   Globals now = read_globals(reads, settings_);
   const auto name_of = [](const UpstreamPtr& spec) { return spec == nullptr ? std::string() : spec->name(); };
-  const bool all = fresh_ || now.config != globals_.config || name_of(now.default_backend) != name_of(globals_.default_backend);
+  const bool all =
+      fresh_ || now.config != globals_.config || name_of(now.default_backend) != name_of(globals_.default_backend);
   if (all) {
     reset();
   } else {
     for (const UpstreamPtr& spec : globals_.upstreams) leave_upstream(spec->name(), kGlobalUser);
-    for (const v1::Listener& listener : globals_.l4_listeners) put(control::v1::KIND_LISTENER, listener.name(), nullptr);
+    for (const v1::Listener& listener : globals_.l4_listeners) {
+      put(control::v1::KIND_LISTENER, listener.name(), nullptr);
+    }
     if (globals_.default_certificate != nullptr) {
       const std::string& name = globals_.default_certificate->message.name();
       secret_uses_[name].users.erase(kGlobalUser);
@@ -224,7 +232,8 @@ void Translator::enter(const IngressPtr& model) {
   output_.admitted.insert(at, model->ref);
 }
 
-void Translator::enter_upstream(const UpstreamPtr& spec, const Precedence& user, const std::optional<v1::LoadBalancing>& balance) {
+void Translator::enter_upstream(const UpstreamPtr& spec, const Precedence& user,
+                                const std::optional<v1::LoadBalancing>& balance) {
   upstreams_[spec->name()][user] = {spec, balance};
   dirty_upstreams_.insert(spec->name());
 }
@@ -338,11 +347,14 @@ bool Translator::hold_against_check(MergedHost& host, std::vector<Note>& notes) 
         routes.insert(index);
         const v1::Route& route = host.message.routes(index);
         if (step == Step::kAnswer503 && route.origin_size() > 0) {
-          notes.push_back({host.origin[route.origin(0)], true, "NotServable", "route " + route.name() + ": " + what + "; it answers 503"});
+          notes.push_back({host.origin[route.origin(0)], true, "NotServable",
+                           "route " + route.name() + ": " + what + "; it answers 503"});
         }
         continue;
       }
-      for (const ObjectRef& ref : host.origin) notes.push_back({ref, true, "NotServable", what + "; the host answers 503"});
+      for (const ObjectRef& ref : host.origin) {
+        notes.push_back({ref, true, "NotServable", what + "; the host answers 503"});
+      }
       host.message.clear_filters();
       host.message.clear_aliases();
       for (int i = 0; i < host.message.routes_size(); ++i) routes.insert(i);
@@ -546,7 +558,8 @@ void Translator::finish() {
       while (old < list.size() && before(list[old], name)) merged.push_back(std::move(list[old++]));
       const bool there = old < list.size() && list[old]->kind == name.first && list[old]->name == name.second;
       if (resource != nullptr) {
-        const bool same = there && list[old]->version == resource->version && same_origin(list[old]->origin, resource->origin);
+        const bool same =
+            there && list[old]->version == resource->version && same_origin(list[old]->origin, resource->origin);
         merged.push_back(same ? std::move(list[old]) : std::move(resource));
       }
       if (there) ++old;

@@ -152,7 +152,7 @@ def test_limits_and_sizes(site):
 def test_cors_and_headers(site):
     site.apply(settings(hsts="true", enable_brotli="true", gzip_min_length="10"),
                ingress(enable_cors="true", cors_allow_origin="https://*.app.test", upstream_vhost="inner.test"))
-    answer = site.ask(method="OPTIONS", headers=[("Origin", "https://a.app.test")])
+    answer = site.ask(method="OPTIONS", headers=[("Origin", "https://a.app.test"), ("Access-Control-Request-Method", "PUT")])
     assert answer.status == 204 and answer["access-control-allow-origin"] == "https://a.app.test"
     answer = site.ask(headers=[("Origin", "https://other.test"), ("Accept-Encoding", "br")])
     assert answer.status == 200 and answer["access-control-allow-origin"] is None
@@ -187,7 +187,8 @@ def test_hashing_keeps_a_user_at_one_endpoint(site):
 
 def test_error_pages_and_default_backends(site):
     def say(method, target, fields):
-        wanted = ("x-code", "x-format", "x-original-uri", "x-namespace", "x-ingress-name", "x-service-name", "x-service-port")
+        wanted = ("x-code", "x-format", "x-original-uri", "x-namespace", "x-ingress-name", "x-service-name", "x-service-port",
+                  "x-request-id")
         code = int(fields.get("x-code", 404))
         return code, [("X-Page", "1")], json.dumps([method, target, {name: fields.get(name) for name in wanted}]).encode()
     with Scripted(say) as pages:
@@ -199,14 +200,19 @@ def test_error_pages_and_default_backends(site):
         answer = site.ask("/status/404?q=1", headers=[("Accept", "text/html")], host="app.test")
         method, target, fields = json.loads(answer.body)
         assert answer.status == 404 and (method, target) == ("GET", "/")
+        assert len(fields.pop("x-request-id")) == 32
         assert fields == {"x-code": "404", "x-format": "text/html", "x-original-uri": "/status/404?q=1", "x-namespace": "shop",
                           "x-ingress-name": "app", "x-service-name": "web", "x-service-port": "80"}
+        answer = site.ask("/status/404", headers=[("X-Request-ID", "mine")], host="app.test")
+        assert json.loads(answer.body)[2]["x-request-id"] == "mine"
         assert site.ask("/status/500", host="app.test")["x-page"] is None
         answer = site.ask(host="denied.test")
         assert answer.status == 403 and json.loads(answer.body)[2]["x-code"] == "403"
-        answer = site.ask("/lost", host="down.test")
+        answer = site.ask("/lost", headers=[("Accept", "*/*")], host="down.test")
         fields = json.loads(answer.body)[2]
-        assert answer.status == 503 and fields["x-ingress-name"] == "down" and fields["x-original-uri"] == "/lost"
+        assert answer.status == 503 and len(fields.pop("x-request-id")) == 32
+        assert fields == {"x-code": "503", "x-format": "*/*", "x-original-uri": "/lost", "x-namespace": "shop",
+                          "x-ingress-name": "down", "x-service-name": "empty", "x-service-port": "80"}
 
 
 def test_mirrors(site):

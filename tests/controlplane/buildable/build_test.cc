@@ -1,5 +1,5 @@
-// What the translation emits, the dataplane can build: every golden case through the real Builder. A push that is refused
-// would be nobody's fault that can be told; what is not built is answered by the translation, with a note.
+// What the translation emits, the dataplane can build: every golden case through the real Builder. A push that is
+// refused would be nobody's fault that can be told; what is not built is answered by the translation, with a note.
 #include <filesystem>
 #include <fstream>
 #include <sstream>
