@@ -27,7 +27,7 @@ constexpr auto kRows = std::to_array<AnnotationRow>({
     {"app-root", kUsed},
     {"ssl-redirect", kUsed},
     {"force-ssl-redirect", kUsed},
-    {"preserve-trailing-slash", kNotYet, "one \"/\" at the end of the path is kept in redirects to https anyway"},
+    {"preserve-trailing-slash", kNoEffect, "redirects to https keep the path as it is"},
     {"use-port-in-redirects", kNotYet, "redirects to https name the port of the controller's settings"},
     {"from-to-www-redirect", kUsed},
     {"permanent-redirect", kUsed},

@@ -34,7 +34,6 @@ struct Defaults {
   bool ssl_redirect = true;
   bool force_ssl_redirect = false;
   uint32_t redirect_code = 308;
-  bool preserve_trailing_slash = false;
   std::vector<std::string> no_tls_redirect_locations{"/.well-known/acme-challenge"};
   std::vector<std::string> no_auth_locations{"/.well-known/acme-challenge"};
   bool hsts = true;
