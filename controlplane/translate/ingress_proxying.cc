@@ -55,7 +55,7 @@ void IngressReader::read_upstream_tls(Speech& speech) {
   const auto verify_text = text("proxy-ssl-verify");
   const auto name = text("proxy-ssl-name");
   if (!speech.tls) {
-    if (secret || verify_text) {
+    if (secret || verify_text || name) {
       notes_.inform("AnnotationWithoutEffect", "proxy-ssl-*: it counts only with backend-protocol HTTPS or GRPCS");
     }
     return;
