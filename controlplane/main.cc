@@ -44,7 +44,9 @@ int main(int argc, char** argv) {
       parse_options({const_cast<const char* const*>(argv) + 1, static_cast<size_t>(argc > 0 ? argc - 1 : 0)},
                     [](const char* name) { return static_cast<const char*>(std::getenv(name)); });
   if (!parsed.problems.empty()) {
-    for (const std::string& problem : parsed.problems) std::fprintf(stderr, "headgate-controller: %s\n", problem.c_str());
+    for (const std::string& problem : parsed.problems) {
+      std::fprintf(stderr, "headgate-controller: %s\n", problem.c_str());
+    }
     std::fprintf(stderr, "headgate-controller: --help lists the flags\n");
     return 2;
   }

@@ -33,7 +33,8 @@ std::string proxies_text(const Admin::State& state) {
             "  rejects=" + std::to_string(facts->rejects_size()) + "\n";
     for (const control::v1::Reject& reject : facts->rejects()) {
       text += "    " + control::v1::Kind_Name(reject.key().kind()) + " " + reject.key().name() + ": " +
-              reject.field_path() + ": " + reject.message() + (reject.kept_previous() ? " (the previous one serves)" : "") + "\n";
+              reject.field_path() + ": " + reject.message() +
+              (reject.kept_previous() ? " (the previous one serves)" : "") + "\n";
     }
   }
   return text.empty() ? "no dataplane is connected\n" : text;
@@ -54,12 +55,15 @@ std::string Admin::metrics() const {
   double rejects = 0;
   for (const publish::FactsPtr& facts : state.proxies) rejects += facts->rejects_size();
   std::vector<Sample> samples = {
-      {"headgate_controller_translations_total", "Translations of the cluster's objects.", true, {}, load(counts_.translations)},
-      {"headgate_controller_translate_seconds_total", "Time they took.", true, {}, load(counts_.translate_nanoseconds) / 1e9},
+      {"headgate_controller_translations_total", "Translations of the cluster's objects.", true, {},
+       load(counts_.translations)},
+      {"headgate_controller_translate_seconds_total", "Time they took.", true, {},
+       load(counts_.translate_nanoseconds) / 1e9},
       {"headgate_controller_resources", "Resources of the last translation.", false, {}, load(counts_.resources)},
       {"headgate_controller_notes", "Objects' problems that stand.", false, {}, load(counts_.notes)},
       {"headgate_controller_file_reads_total", "Reads of the configuration file.", true, {}, load(counts_.file_reads)},
-      {"headgate_controller_file_failures_total", "Those that kept the old one.", true, {}, load(counts_.file_failures)},
+      {"headgate_controller_file_failures_total", "Those that kept the old one.", true, {},
+       load(counts_.file_failures)},
       {"headgate_controller_dataplanes", "Dataplanes that are connected here or to another replica.", false, {},
        static_cast<double>(state.proxies.size())},
       {"headgate_controller_rejects", "Resources that some dataplane cannot use.", false, {}, rejects},
@@ -79,7 +83,8 @@ std::string Admin::start(const std::string& address) {
   });
   server_->on("GET", "/readyz", [this](const RequestView&, Response& response) {
     const State state = state_();
-    response.set_status(state.ready ? 200 : 503).set_body(state.ready ? "ok\n" : "waiting for " + state.waiting_for + "\n");
+    response.set_status(state.ready ? 200 : 503)
+        .set_body(state.ready ? "ok\n" : "waiting for " + state.waiting_for + "\n");
   });
   server_->on("GET", "/metrics", [this](const RequestView&, Response& response) {
     response.set_body(metrics(), "text/plain; version=0.0.4; charset=utf-8");

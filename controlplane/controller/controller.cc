@@ -72,8 +72,8 @@ bool Controller::start_kubernetes(std::string& problem) {
   auto config = kube::find_config(options_.kubeconfig, options_.context, problem);
   if (!config) return false;
   transport_ = std::make_unique<kube::Transport>(std::move(*config));
-  const std::string identity =
-      (options_.pod_name.empty() ? "headgate-controller" : options_.pod_name) + "_" + std::to_string(system_clock().wall().time_since_epoch().count());
+  const std::string identity = (options_.pod_name.empty() ? "headgate-controller" : options_.pod_name) + "_" +
+                               std::to_string(system_clock().wall().time_since_epoch().count());
 
   kube::LeaseOptions lease{.name_space = options_.pod_namespace, .name = options_.lease, .identity = identity};
   std::string address;
@@ -90,7 +90,7 @@ bool Controller::start_kubernetes(std::string& problem) {
   writer.nodes = options_.publish_addresses.empty() && options_.publish_service.empty();
   writer_ = std::make_unique<status::Writer>(*transport_, *events_, writer, [this] { return lease_->leads(); });
   cluster_ = std::make_unique<KubernetesSource>(
-      *transport_, KubernetesSourceOptions{.name_space = options_.watch_namespace,
+      *transport_, KubernetesSourceOptions{.namespaces_watched = options_.watch_namespaces,
                                            .own_namespace = options_.pod_namespace,
                                            .nodes = writer.nodes,
                                            .namespaces = !options_.webhook_address.empty(),
@@ -261,7 +261,8 @@ void Controller::follow_leader() {
   const std::string roots = trust_ == nullptr ? "" : trust_->authority().roots_pem();
   const bool other_roots = std::exchange(relay_roots_, roots) != roots && !leadership_->target().empty();
   if (!change.target && !other_roots) return;
-  HG_LOG(kInfo, kControl, "relay", {"leader", leadership_->target().empty() ? "none to follow" : leadership_->target()});
+  HG_LOG(kInfo, kControl, "relay",
+         {"leader", leadership_->target().empty() ? "none to follow" : leadership_->target()});
   server_->follow(leadership_->target(), roots, trust_ == nullptr ? "" : trust_->server_name());
 }
 
@@ -283,15 +284,15 @@ admin::Admin::State Controller::state() const {
                                {{"kind", std::string(world::kind_name(kind))}}, static_cast<double>(counts.failures)});
     }
     const status::WriterCounts written = writer_->counts();
-    state.samples.push_back({"headgate_controller_status_writes_total", "Statuses of Ingresses that were written.", true, {},
-                             static_cast<double>(written.written)});
-    state.samples.push_back({"headgate_controller_status_failures_total", "Those that failed, each tried again.", true, {},
-                             static_cast<double>(written.failed)});
+    state.samples.push_back({"headgate_controller_status_writes_total", "Statuses of Ingresses that were written.",
+                             true, {}, static_cast<double>(written.written)});
+    state.samples.push_back({"headgate_controller_status_failures_total", "Those that failed, each tried again.",
+                             true, {}, static_cast<double>(written.failed)});
     const kube::EventCounts events = events_->counts();
     state.samples.push_back({"headgate_controller_events_total", "Kubernetes Events that were written.", true, {},
                              static_cast<double>(events.written)});
-    state.samples.push_back({"headgate_controller_events_dropped_total", "Events that were not: too many at once.", true, {},
-                             static_cast<double>(events.dropped + events.limited)});
+    state.samples.push_back({"headgate_controller_events_dropped_total", "Events that were not: too many at once.",
+                             true, {}, static_cast<double>(events.dropped + events.limited)});
   }
   if (trust_ != nullptr) {
     for (auto& sample : trust_->samples()) state.samples.push_back(std::move(sample));

@@ -17,10 +17,15 @@ inject::Settings settings_of(const Options& options) {
   return settings;
 }
 
-inject::TextMap text_map(const google::protobuf::Map<std::string, std::string>& map) { return {map.begin(), map.end()}; }
+inject::TextMap text_map(const google::protobuf::Map<std::string, std::string>& map) {
+  return {map.begin(), map.end()};
+}
 
 inject::NamespaceFacts facts_of(const kubernetes::ObjectMeta& meta) {
-  return {.name = meta.name(), .labels = text_map(meta.labels()), .annotations = text_map(meta.annotations()), .known = true};
+  return {.name = meta.name(),
+          .labels = text_map(meta.labels()),
+          .annotations = text_map(meta.annotations()),
+          .known = true};
 }
 
 }  // namespace
@@ -34,13 +39,12 @@ Injection::Injection(const Options& options, kube::Transport& transport, const K
       rest_(transport, {}, {.tries = 1, .limit = std::chrono::seconds(2)}),
       webhook_(settings_of(options),
                {.find_namespace = [this](const std::string& name) { return find_namespace(name); },
-                .find_config_map =
-                    [this](const std::string& name_space, const std::string& name, const std::string& key) {
-                      return find_config_map(name_space, name, key);
-                    },
+                .find_config_map = [this](const std::string& name_space, const std::string& name,
+                                          const std::string& key) { return find_config_map(name_space, name, key); },
                 .report = [this](const inject::Review& review) { report(review); }}),
       bundle_(transport),
-      certificate_(authority, server_names(options), identity::Authority::kWebhookLife, [this](const identity::KeyPair& pair) {
+      certificate_(authority, server_names(options), identity::Authority::kWebhookLife,
+                   [this](const identity::KeyPair& pair) {
                      current_ = {.chain_pem = pair.chain_pem, .key_pem = pair.key_pem};
                      return !started_ || webhook_.set_certificate(current_);
                    }) {}

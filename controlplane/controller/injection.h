@@ -1,4 +1,4 @@
-// injection.h -- the admission webhook in the controller: its certificate, its caBundle, what it looks up, whom it tells.
+// injection.h -- the admission webhook in the controller: certificate, caBundle, what it looks up, whom it tells.
 // Thread: start(), refresh(), stop() that of the loop; counts() any.   Owner: Controller.
 #pragma once
 

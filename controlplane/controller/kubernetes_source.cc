@@ -37,19 +37,31 @@ KubernetesSource::KubernetesSource(kube::Transport& transport, KubernetesSourceO
       own_namespace_(options.own_namespace) {
   for (const ObjectKind kind : {ObjectKind::kIngress, ObjectKind::kService, ObjectKind::kEndpointSlice,
                                 ObjectKind::kSecret, ObjectKind::kConfigMap}) {
-    add_watch(transport, {.kind = kind, .name_space = options.name_space});
+    add_watches(transport, kind, options.namespaces_watched);
   }
-  add_watch(transport, {.kind = ObjectKind::kIngressClass});
+  add_watch(transport, sinks_, {.kind = ObjectKind::kIngressClass});
   if (!options.own_namespace.empty()) {
-    add_watch(transport, {.kind = ObjectKind::kPod, .name_space = options.own_namespace, .label_selector = kDataplanePods});
+    add_watch(transport, sinks_,
+              {.kind = ObjectKind::kPod, .name_space = options.own_namespace, .label_selector = kDataplanePods});
   }
-  if (options.namespaces) add_watch(transport, {.kind = ObjectKind::kNamespace});
-  if (options.nodes) add_watch(transport, {.kind = ObjectKind::kNode});
+  if (options.namespaces) add_watch(transport, sinks_, {.kind = ObjectKind::kNamespace});
+  if (options.nodes) add_watch(transport, sinks_, {.kind = ObjectKind::kNode});
 }
 
-void KubernetesSource::add_watch(kube::Transport& transport, kube::WatchOptions options) {
+void KubernetesSource::add_watch(kube::Transport& transport, kube::ObjectSink& sink, kube::WatchOptions options) {
   kinds_.push_back(options.kind);
-  watches_.push_back(std::make_unique<kube::Watch>(transport, sinks_, std::move(options)));
+  watches_.push_back(std::make_unique<kube::Watch>(transport, sink, std::move(options)));
+}
+
+void KubernetesSource::add_watches(kube::Transport& transport, ObjectKind kind,
+                                   const std::vector<std::string>& namespaces) {
+  if (namespaces.size() < 2) {
+    return add_watch(transport, sinks_, {.kind = kind, .name_space = namespaces.empty() ? "" : namespaces.front()});
+  }
+  unions_.push_back(std::make_unique<NamespaceUnion>(sinks_, namespaces.size()));
+  for (size_t i = 0; i < namespaces.size(); ++i) {
+    add_watch(transport, unions_.back()->part(i), {.kind = kind, .name_space = namespaces[i]});
+  }
 }
 
 Result<void> KubernetesSource::start() {

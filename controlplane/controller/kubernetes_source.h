@@ -8,24 +8,25 @@
 #include <string>
 #include <vector>
 
+#include "controlplane/controller/namespace_union.h"
+#include "controlplane/identity/caller_authenticator.h"
 #include "controlplane/kube/transport.h"
 #include "controlplane/kube/watch.h"
 #include "controlplane/publish/authenticator.h"
-#include "controlplane/identity/caller_authenticator.h"
 #include "controlplane/world/store.h"
 
 namespace headgate::controller {
 
 struct KubernetesSourceOptions {
-  std::string name_space;          // watched; empty: all
-  std::string own_namespace;       // where our dataplanes' Pods are
-  bool nodes = false;              // their addresses go into the status
-  bool namespaces = false;         // their labels ask for sidecars
+  std::vector<std::string> namespaces_watched;  // empty: all
+  std::string own_namespace;                    // where our dataplanes' Pods are
+  bool nodes = false;                           // their addresses go into the status
+  bool namespaces = false;                      // their labels ask for sidecars
   std::function<void()> on_change;
   std::vector<kube::ObjectSink*> listeners;  // hear what the World hears, after it
 };
 
-// Is the Pod of the caller there, with that ServiceAccount, and not at its end? A certificate names it by its UID alone.
+// Is the Pod of the caller there, with that ServiceAccount, and not at its end? Certificates name it by its UID.
 identity::PodStanding pod_standing(const world::World& world, const publish::Caller& caller);
 
 class KubernetesSource {
@@ -60,12 +61,15 @@ class KubernetesSource {
     const std::vector<kube::ObjectSink*> sinks_;
   };
 
-  void add_watch(kube::Transport& transport, kube::WatchOptions options);
+  void add_watch(kube::Transport& transport, kube::ObjectSink& sink, kube::WatchOptions options);
+  // Of one kind, in each of these namespaces; none: everywhere.
+  void add_watches(kube::Transport& transport, kube::ObjectKind kind, const std::vector<std::string>& namespaces);
 
   world::Store store_;
   FanOut sinks_;
   const std::string own_namespace_;
   std::vector<kube::ObjectKind> kinds_;
+  std::vector<std::unique_ptr<NamespaceUnion>> unions_;
   std::vector<std::unique_ptr<kube::Watch>> watches_;
 };
 

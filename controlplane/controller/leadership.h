@@ -18,7 +18,8 @@ inline constexpr const char* kStreamAnnotation = "headgate.dev/stream-address";
 class Leadership {
  public:
   // Ours; `address` may be empty: not told.
-  Leadership(std::string identity, std::string address) : identity_(std::move(identity)), address_(std::move(address)) {}
+  Leadership(std::string identity, std::string address)
+      : identity_(std::move(identity)), address_(std::move(address)) {}
 
   struct Change {
     bool leads = false;   // we began or ceased to

@@ -103,10 +103,12 @@ ManifestCheck check_manifests(const std::vector<kube::ManifestFile>& files, tran
   const translate::Output output = translate::translate(world, settings);
   if (!result.text.empty()) result.text += "\n";
   result.text += translate::explain(output);
-  if (!read.ignored.empty()) result.text += "\nnot looked at: " + count(read.ignored.size(), "object") + " of other kinds\n";
+  if (!read.ignored.empty()) {
+    result.text += "\nnot looked at: " + count(read.ignored.size(), "object") + " of other kinds\n";
+  }
 
-  const auto warnings = static_cast<size_t>(
-      std::count_if(output.notes.begin(), output.notes.end(), [](const translate::Note& note) { return note.warning; }));
+  const auto warnings = static_cast<size_t>(std::count_if(output.notes.begin(), output.notes.end(),
+                                                          [](const translate::Note& note) { return note.warning; }));
   const size_t ingresses = world.objects(world::ObjectKind::kIngress).size();
   result.text += "\n" + std::to_string(output.admitted.size()) + " of " + count(ingresses, "Ingress") + " served, " +
                  count(warnings, "warning") + "\n";

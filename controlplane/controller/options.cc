@@ -63,7 +63,8 @@ std::string on(Options& options, std::string_view) {
 }
 
 constexpr std::array kFlags = {
-    FlagRow{"config", "FILE", "serve this JSON file, the one a dataplane takes, to any number of dataplanes; changes are\nseen within a second",
+    FlagRow{"config", "FILE",
+            "serve this JSON file, that of a dataplane, to any number of dataplanes;\nchanges are seen within a second",
             text<&Options::config>},
     FlagRow{"in-cluster", "", "watch the API server of the cluster we run in (the default in a Pod without -config)",
             [](Options& options, std::string_view) -> std::string {
@@ -77,40 +78,48 @@ constexpr std::array kFlags = {
               return {};
             }},
     FlagRow{"context", "NAME", "another context of the kubeconfig than its current one", text<&Options::context>},
-    FlagRow{"watch-namespace", "NAME", "watch this namespace only (all)",
+    FlagRow{"watch-namespace", "NAME", "watch this namespace only (all); several times for several",
             [](Options& options, std::string_view value) -> std::string {
-              if (!options.watch_namespace.empty()) return "one namespace, or all of them: it was given before";
-              options.watch_namespace = value;
+              auto& names = options.watch_namespaces;
+              if (std::find(names.begin(), names.end(), value) != names.end()) return "it was given before";
+              names.emplace_back(value);
               return {};
             }},
 
     FlagRow{"stream-address", "ADDRESS", "where dataplanes connect (0.0.0.0:8443)", text<&Options::stream_address>},
-    FlagRow{"admin-address", "ADDRESS", "/livez /readyz /metrics, or off (127.0.0.1:9901)", text<&Options::admin_address>},
+    FlagRow{"admin-address", "ADDRESS", "/livez /readyz /metrics, or off (127.0.0.1:9901)",
+            text<&Options::admin_address>},
     FlagRow{"webhook-address", "ADDRESS", "inject sidecars: the admission webhook listens here (off)",
             text<&Options::webhook_address>},
-    FlagRow{"sidecar-image", "IMAGE", "image of injected sidecars; needed with -webhook-address", text<&Options::sidecar_image>},
+    FlagRow{"sidecar-image", "IMAGE", "image of injected sidecars; needed with -webhook-address",
+            text<&Options::sidecar_image>},
     FlagRow{"insecure", "", "no TLS on the stream: on loopback only, for tests and one-machine set-ups",
             [](Options& options, std::string_view) -> std::string {
               options.insecure = true;
               return {};
             }},
-    FlagRow{"state-dir", "DIR", "without Kubernetes: where the authority's key and ca.crt are kept", text<&Options::state_dir>},
-    FlagRow{"client-ca", "FILE", "PEM: certificates of theirs may be any dataplane (outside a cluster)", text<&Options::client_ca>},
+    FlagRow{"state-dir", "DIR", "without Kubernetes: where the authority's key and ca.crt are kept",
+            text<&Options::state_dir>},
+    FlagRow{"client-ca", "FILE", "PEM: certificates of theirs may be any dataplane (outside a cluster)",
+            text<&Options::client_ca>},
     FlagRow{"server-name", "NAME", "a name or address dataplanes reach us by; several times",
             [](Options& options, std::string_view value) -> std::string {
               options.server_names.emplace_back(value);
               return {};
             }},
-    FlagRow{"service", "NAME", "our own Service, for the names in our certificate (headgate-controller)", text<&Options::service>},
+    FlagRow{"service", "NAME", "our own Service, for the names in our certificate (headgate-controller)",
+            text<&Options::service>},
     FlagRow{"trust-domain", "NAME", "of the certificates of dataplanes (cluster.local)", text<&Options::trust_domain>},
     FlagRow{"cluster-domain", "NAME", "of Services (cluster.local)", text<&Options::cluster_domain>},
 
-    FlagRow{"ingress-class", "NAME", "the legacy annotation kubernetes.io/ingress.class with this value is ours, too (headgate)",
+    FlagRow{"ingress-class", "NAME",
+            "the legacy annotation kubernetes.io/ingress.class with this value is ours, too (headgate)",
             [](Options& options, std::string_view value) -> std::string {
               options.translation.class_name = value;
               return {};
             }},
-    FlagRow{"controller-class", "NAME", "IngressClasses with this spec.controller are ours (headgate.dev/ingress-controller)",
+    FlagRow{"controller-class", "NAME",
+            "IngressClasses with this spec.controller are ours (headgate.dev/ingress-controller)",
             [](Options& options, std::string_view value) -> std::string {
               options.translation.controller = value;
               return {};
@@ -122,10 +131,13 @@ constexpr std::array kFlags = {
             }},
     FlagRow{"watch-ingress-without-class", "", "Ingresses that name no class are ours, too",
             on<&translate::Settings::watch_without_class>},
-    FlagRow{"config-map", "NS/NAME", "settings, with the keys of ingress-nginx's ConfigMap", object<&translate::Settings::config_map>},
-    FlagRow{"tcp-services-config-map", "NS/NAME", "\"9000\": \"shop/db:5432\"", object<&translate::Settings::tcp_services>},
+    FlagRow{"config-map", "NS/NAME", "settings, with the keys of ingress-nginx's ConfigMap",
+            object<&translate::Settings::config_map>},
+    FlagRow{"tcp-services-config-map", "NS/NAME", "\"9000\": \"shop/db:5432\"",
+            object<&translate::Settings::tcp_services>},
     FlagRow{"udp-services-config-map", "NS/NAME", "the same for UDP", object<&translate::Settings::udp_services>},
-    FlagRow{"default-backend-service", "NS/NAME", "what no Ingress takes", object<&translate::Settings::default_backend>},
+    FlagRow{"default-backend-service", "NS/NAME", "what no Ingress takes",
+            object<&translate::Settings::default_backend>},
     FlagRow{"default-ssl-certificate", "NS/NAME", "for clients without a known name (one of our own making)",
             object<&translate::Settings::default_certificate>},
     FlagRow{"http", "ADDRESS", "where dataplanes listen for HTTP (:8080)", bind<&translate::Settings::http>},
@@ -141,7 +153,8 @@ constexpr std::array kFlags = {
             on<&translate::Settings::allow_external_names>},
     FlagRow{"allow-cross-namespace", "", "annotations may name Secrets and ConfigMaps of other namespaces",
             on<&translate::Settings::allow_cross_namespace>},
-    FlagRow{"disable-catch-all", "", "refuse Ingresses that take every host", on<&translate::Settings::disable_catch_all>},
+    FlagRow{"disable-catch-all", "", "refuse Ingresses that take every host",
+            on<&translate::Settings::disable_catch_all>},
 
     FlagRow{"publish-service", "NS/NAME", "its addresses become the status of Ingresses",
             [](Options& options, std::string_view value) -> std::string {
@@ -158,11 +171,13 @@ constexpr std::array kFlags = {
               }
               return {};
             }},
-    FlagRow{"lease", "NAME", "Lease in our namespace that decides who writes (headgate-controller)", text<&Options::lease>},
+    FlagRow{"lease", "NAME", "Lease in our namespace that decides who writes (headgate-controller)",
+            text<&Options::lease>},
 
     FlagRow{"log-level", "LEVEL", "trace debug info warn error off (info); also HEADGATE_LOG_LEVEL",
             [](Options& options, std::string_view value) -> std::string {
-              return parse_level(value, options.log_level) ? "" : "expected one of trace, debug, info, warn, error, off";
+              return parse_level(value, options.log_level) ? ""
+                                                           : "expected one of trace, debug, info, warn, error, off";
             }},
     FlagRow{"log-format", "FORMAT", "pretty or json (pretty)",
             [](Options& options, std::string_view value) -> std::string {
@@ -209,7 +224,8 @@ class Parser {
       if (auto given = take_value(name, value, into)) options.manifests.emplace_back(*given);
       return;
     }
-    const auto* const row = std::find_if(kFlags.begin(), kFlags.end(), [&](const FlagRow& flag) { return flag.name == name; });
+    const auto* const row =
+        std::find_if(kFlags.begin(), kFlags.end(), [&](const FlagRow& flag) { return flag.name == name; });
     if (row == kFlags.end()) {
       into.problems.push_back("unknown flag '" + std::string(word) + "'");
       return;
@@ -230,7 +246,8 @@ class Parser {
     }
   }
 
-  std::optional<std::string_view> take_value(std::string_view name, std::optional<std::string_view> value, ParsedOptions& into) {
+  std::optional<std::string_view> take_value(std::string_view name, std::optional<std::string_view> value,
+                                             ParsedOptions& into) {
     if (value) return value;
     if (at_ + 1 < words_.size()) return words_[++at_];
     into.problems.push_back("-" + std::string(name) + " needs a value");
@@ -251,7 +268,8 @@ void check_combination(const Options& options, std::vector<std::string>& problem
     problems.emplace_back("nothing to serve: give -config FILE, -kubeconfig FILE or -in-cluster");
   }
   if (!options.insecure && !options.kubernetes && options.state_dir.empty()) {
-    problems.emplace_back("without Kubernetes the stream's authority needs -state-dir DIR (or, on loopback only, -insecure)");
+    problems.emplace_back(
+        "without Kubernetes the stream's authority needs -state-dir DIR (or, on loopback only, -insecure)");
   }
   if (!options.webhook_address.empty() && !options.kubernetes) {
     problems.emplace_back("-webhook-address injects into Pods: it needs -in-cluster or -kubeconfig");
@@ -278,7 +296,8 @@ ParsedOptions parse_options(std::span<const char* const> words, const Environmen
   options.service_account = value_of(environment, "POD_SERVICE_ACCOUNT");
   if (const std::string level = value_of(environment, "HEADGATE_LOG_LEVEL"); !level.empty()) {
     if (!parse_level(level, options.log_level)) {
-      parsed.problems.push_back("HEADGATE_LOG_LEVEL '" + level + "': expected one of trace, debug, info, warn, error, off");
+      parsed.problems.push_back("HEADGATE_LOG_LEVEL '" + level +
+                                "': expected one of trace, debug, info, warn, error, off");
     }
   }
   if (!words.empty() && std::string_view(words.front()) == "check") {
@@ -297,7 +316,7 @@ std::string help_text() {
       "Usage:\n"
       "  headgate-controller [flags]            serve the configuration stream\n"
       "  headgate-controller check -f MANIFESTS [flags]\n"
-      "                                         what would these objects do, what is refused and why; needs no cluster\n\n"
+      "                                         what would these objects do, what is refused and why\n\n"
       "Flags:\n";
   constexpr size_t kColumn = 39;
   for (const FlagRow& flag : kFlags) {

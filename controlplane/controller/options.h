@@ -25,7 +25,7 @@ struct Options {
   bool kubernetes = false;   // -in-cluster or -kubeconfig was given, or we are in a Pod and there is no -config
   std::string kubeconfig;    // empty: the usual places
   std::string context;
-  std::string watch_namespace;  // empty: all
+  std::vector<std::string> watch_namespaces;  // empty: all
 
   std::string stream_address = "0.0.0.0:8443";
   std::string admin_address = "127.0.0.1:9901";  // "off"

@@ -120,8 +120,9 @@ std::vector<admin::Admin::Sample> Trust::samples() const {
   add(kCertificates, kAsked, "issued", certify_->issued());
   add(kCertificates, kAsked, "refused", certify_->refused());
   constexpr const char* kTokens = "headgate_controller_tokens_total";
-  constexpr const char* kShown = "Tokens that were shown: reviewed by the API server, or known from a review before; of them "
-                                 "denied, left undecided because it did not answer, or not asked because of too many.";
+  constexpr const char* kShown =
+      "Tokens that were shown: reviewed by the API server, or known from a review before; of them "
+      "denied, left undecided because it did not answer, or not asked because of too many.";
   const identity::TokenVerifier::Counts& counts = tokens_->counts();
   add(kTokens, kShown, "reviewed", counts.reviews);
   add(kTokens, kShown, "remembered", counts.remembered);

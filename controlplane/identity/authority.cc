@@ -16,8 +16,9 @@ Result<void> Authority::load(std::string& version) {
   for (auto& [key, text] : stored->data) wipe(text);
   if (!parsed) return parsed.error();
   if (parsed->is_external() != options_.external) {
-    return Error{.code = Errc::kInvalid, .detail = options_.external ? "the authority's Secret lacks tls.crt and tls.key"
-                                                                     : "the authority's Secret is not ours"};
+    return Error{.code = Errc::kInvalid,
+                 .detail = options_.external ? "the authority's Secret lacks tls.crt and tls.key"
+                                             : "the authority's Secret is not ours"};
   }
   version = stored->version;
   const std::lock_guard lock(mutex_);

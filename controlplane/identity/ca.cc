@@ -44,7 +44,9 @@ Result<KeyPair> make_new_root(WallTime now) {
 Result<CertificateFacts> inspect_authority(const KeyPair& pair) {
   auto facts = inspect(pair.chain_pem);
   if (!facts) return facts.error();
-  if (!facts->is_authority) return Error{.code = Errc::kTls, .detail = "the authority's certificate may not sign others"};
+  if (!facts->is_authority) {
+    return Error{.code = Errc::kTls, .detail = "the authority's certificate may not sign others"};
+  }
   if (!key_matches(pair)) {
     return Error{.code = Errc::kTls, .detail = "the authority's key does not belong to its certificate"};
   }
@@ -106,7 +108,9 @@ Result<CertificateAuthority> CertificateAuthority::parse_external(const SecretDa
     if (!chain) return chain.error();
     const auto last = inspect(chain->back());
     if (!last) return last.error();
-    if (!last->is_self_signed) return Error{.code = Errc::kInvalid, .detail = "the authority's Secret lacks its root, ca.crt"};
+    if (!last->is_self_signed) {
+      return Error{.code = Errc::kInvalid, .detail = "the authority's Secret lacks its root, ca.crt"};
+    }
     read.external_roots_pem_ = chain->back();
   } else if (const auto roots = split_chain(read.external_roots_pem_); !roots) {
     return roots.error();
@@ -116,7 +120,8 @@ Result<CertificateAuthority> CertificateAuthority::parse_external(const SecretDa
 
 SecretData CertificateAuthority::serialize() const {
   if (external_) {
-    return {{kTlsCertificate, current_.chain_pem}, {kTlsKey, current_.key_pem}, {kCurrentCertificate, external_roots_pem_}};
+    return {
+        {kTlsCertificate, current_.chain_pem}, {kTlsKey, current_.key_pem}, {kCurrentCertificate, external_roots_pem_}};
   }
   SecretData data = {{kCurrentCertificate, current_.chain_pem}, {kCurrentKey, current_.key_pem}};
   if (next_) {

@@ -30,7 +30,7 @@ class CertificateAuthority {
 
   static Result<CertificateAuthority> make(WallTime now);
   // What serialize() gave, or a Secret of the type kubernetes.io/tls ("tls.crt", "tls.key", and "ca.crt" unless the
-  // chain ends in its root). kInvalid: something is missing; kTls: unreadable, or the key belongs to another certificate.
+  // chain ends in its root). kInvalid: something is missing; kTls: unreadable, or the key is of another certificate.
   static Result<CertificateAuthority> parse(const SecretData& data);
   [[nodiscard]] SecretData serialize() const;
 

@@ -32,7 +32,8 @@ Result<Caller> CallerAuthenticator::by_certificate(const std::string& chain_pem)
   if (rules_.authority != nullptr) ours = verify_client(chain_pem, rules_.authority->roots_pem(), now);
   if (!ours) {
     // A certificate of theirs says nothing about workloads, whatever names are in it.
-    const bool is_static = !rules_.static_clients_pem.empty() && verify_client(chain_pem, rules_.static_clients_pem, now);
+    const bool is_static =
+        !rules_.static_clients_pem.empty() && verify_client(chain_pem, rules_.static_clients_pem, now);
     return is_static ? Result<Caller>(Caller{}) : denied(ours.error().detail);
   }
   if (ours->uris.size() != 1) return denied("the certificate does not name one workload");
@@ -63,7 +64,8 @@ Result<Caller> CallerAuthenticator::check_standing(Caller caller) const {
   if (rules_.standing == nullptr || caller.pod_uid.empty()) return caller;
   switch (rules_.standing(caller)) {
     case PodStanding::kRuns: return caller;
-    case PodStanding::kUnknown: return Error{.code = Errc::kNotFound, .detail = "the Pod is not known: too new, or gone"};
+    case PodStanding::kUnknown:
+      return Error{.code = Errc::kNotFound, .detail = "the Pod is not known: too new, or gone"};
     case PodStanding::kEnded: return denied("the Pod has ended, or is another's");
   }
   return denied("the standing of the Pod");

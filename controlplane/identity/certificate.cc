@@ -21,7 +21,9 @@ Error tls_error(const char* reason) {
   return {.code = Errc::kTls, .detail = reason};
 }
 
-std::time_t to_unix(WallTime time) { return std::chrono::system_clock::to_time_t(std::chrono::floor<std::chrono::seconds>(time)); }
+std::time_t to_unix(WallTime time) {
+  return std::chrono::system_clock::to_time_t(std::chrono::floor<std::chrono::seconds>(time));
+}
 
 OpensslPtr<BIO> read_only(std::string_view text) {
   return OpensslPtr<BIO>(BIO_new_mem_buf(text.data(), static_cast<int>(std::min(text.size(), size_t{1} << 24))));
@@ -41,7 +43,9 @@ std::string to_pem(X509* certificate) {
 
 std::string to_pem(EVP_PKEY* key) {
   const OpensslPtr<BIO> bio(BIO_new(BIO_s_secmem()));
-  if (bio == nullptr || PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1) return {};
+  if (bio == nullptr || PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1) {
+    return {};
+  }
   return text_of(bio.get());
 }
 
@@ -115,8 +119,8 @@ bool add_alternative_names(X509* certificate, const LeafSpec& spec) {
 
 bool add_subject_part(X509* certificate, const char* field, const std::string& value) {
   return X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), field, MBSTRING_UTF8,
-                                    reinterpret_cast<const unsigned char*>(value.data()), static_cast<int>(value.size()),
-                                    -1, 0) == 1;
+                                    reinterpret_cast<const unsigned char*>(value.data()),
+                                    static_cast<int>(value.size()), -1, 0) == 1;
 }
 
 // Version, a serial of 127 random bits, dates and key.
@@ -134,7 +138,9 @@ bool set_basics(X509* certificate, EVP_PKEY* key, WallTime not_before, WallTime 
 }
 
 // Ed25519 has its digest built in.
-const EVP_MD* digest_for(const EVP_PKEY* key) { return EVP_PKEY_get_base_id(key) == EVP_PKEY_ED25519 ? nullptr : EVP_sha256(); }
+const EVP_MD* digest_for(const EVP_PKEY* key) {
+  return EVP_PKEY_get_base_id(key) == EVP_PKEY_ED25519 ? nullptr : EVP_sha256();
+}
 
 bool is_acceptable_key(const EVP_PKEY* key) {
   switch (EVP_PKEY_get_base_id(key)) {
@@ -166,7 +172,9 @@ Result<Issuer> open_issuer(const KeyPair& pair) {
     return tls_error("the key of the authority does not belong to its certificate");
   }
   for (const auto& certificate : chain) {
-    if ((X509_get_extension_flags(certificate.get()) & EXFLAG_SS) == 0) issuer.intermediates_pem += to_pem(certificate.get());
+    if ((X509_get_extension_flags(certificate.get()) & EXFLAG_SS) == 0) {
+      issuer.intermediates_pem += to_pem(certificate.get());
+    }
   }
   issuer.certificate = std::move(chain.front());
   return issuer;
@@ -188,7 +196,9 @@ Result<std::string> sign_leaf(const Issuer& issuer, EVP_PKEY* key, const LeafSpe
   const bool is_rsa = EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA;
   made = made && add_extension(leaf.get(), issuing, NID_key_usage,
                                is_rsa ? "critical,digitalSignature,keyEncipherment" : "critical,digitalSignature");
-  const char* const usage = spec.server && spec.client ? "serverAuth,clientAuth" : spec.server ? "serverAuth" : "clientAuth";
+  const char* const usage = spec.server && spec.client ? "serverAuth,clientAuth"
+                            : spec.server              ? "serverAuth"
+                                                       : "clientAuth";
   made = made && add_extension(leaf.get(), issuing, NID_ext_key_usage, usage);
   made = made && add_extension(leaf.get(), issuing, NID_subject_key_identifier, "hash");
   made = made && add_extension(leaf.get(), issuing, NID_authority_key_identifier, "keyid");
@@ -203,16 +213,19 @@ void read_names(X509* certificate, CertificateFacts& facts) {
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
   for (int i = 0; names != nullptr && i < sk_GENERAL_NAME_num(names.get()); ++i) {
     int type = 0;
-    const auto* const text = static_cast<ASN1_STRING*>(GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names.get(), i), &type));
+    const auto* const text =
+        static_cast<ASN1_STRING*>(GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names.get(), i), &type));
     if (type != GEN_URI && type != GEN_DNS) continue;
-    std::string name(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)), static_cast<size_t>(ASN1_STRING_length(text)));
+    std::string name(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+                     static_cast<size_t>(ASN1_STRING_length(text)));
     (type == GEN_URI ? facts.uris : facts.dns_names).push_back(std::move(name));
   }
   X509_NAME* const subject = X509_get_subject_name(certificate);
   const int at = X509_NAME_get_index_by_NID(subject, NID_userId, -1);
   if (at < 0) return;
   const ASN1_STRING* const uid = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
-  facts.pod_uid.assign(reinterpret_cast<const char*>(ASN1_STRING_get0_data(uid)), static_cast<size_t>(ASN1_STRING_length(uid)));
+  facts.pod_uid.assign(reinterpret_cast<const char*>(ASN1_STRING_get0_data(uid)),
+                       static_cast<size_t>(ASN1_STRING_length(uid)));
 }
 
 Result<CertificateFacts> facts_of(X509* certificate) {
@@ -243,7 +256,8 @@ Result<KeyPair> make_root(const RootSpec& spec) {
   const OpensslPtr<X509> root(X509_new());
   if (key == nullptr || root == nullptr) return tls_error("key");
   bool made = set_basics(root.get(), key.get(), spec.not_before, spec.not_after);
-  made = made && add_subject_part(root.get(), "O", "headgate.dev") && add_subject_part(root.get(), "CN", spec.common_name);
+  made =
+      made && add_subject_part(root.get(), "O", "headgate.dev") && add_subject_part(root.get(), "CN", spec.common_name);
   made = made && X509_set_issuer_name(root.get(), X509_get_subject_name(root.get())) == 1;
   made = made && add_extension(root.get(), root.get(), NID_basic_constraints, "critical,CA:TRUE,pathlen:0");
   made = made && add_extension(root.get(), root.get(), NID_key_usage, "critical,keyCertSign,cRLSign");

@@ -56,8 +56,11 @@ Result<uint64_t> read_version(const std::string& link, const std::string& name) 
   const std::string target = fs::read_symlink(link, failed).string();
   if (failed == std::errc::no_such_file_or_directory) return uint64_t{0};
   const std::string prefix = "." + name + ".";
-  const auto number = target.starts_with(prefix) ? parse_decimal(std::string_view(target).substr(prefix.size())) : std::nullopt;
-  if (failed || !number || *number == 0) return Error{.code = Errc::kInvalid, .detail = "a secret's folder is not ours"};
+  const auto number =
+      target.starts_with(prefix) ? parse_decimal(std::string_view(target).substr(prefix.size())) : std::nullopt;
+  if (failed || !number || *number == 0) {
+    return Error{.code = Errc::kInvalid, .detail = "a secret's folder is not ours"};
+  }
   return *number;
 }
 

@@ -33,7 +33,9 @@ std::string encoded(const std::string& text) {
   return tls::base64_encode(Bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
 }
 
-Json labels() { return {{"app.kubernetes.io/part-of", "headgate"}, {"app.kubernetes.io/managed-by", "headgate-controller"}}; }
+Json labels() {
+  return {{"app.kubernetes.io/part-of", "headgate"}, {"app.kubernetes.io/managed-by", "headgate-controller"}};
+}
 
 class KubernetesSecretStore final : public SecretStore {
  public:
@@ -89,14 +91,15 @@ class KubernetesSecretStore final : public SecretStore {
     return kube::object_path("", "v1", "secrets", name_space_, name);
   }
 
-  // A Secret without data holds the place for us: whoever installed us made it, so that it goes when we are uninstalled,
-  // and so that we need no right to create Secrets. Empty: there is none such.
+  // A Secret without data holds the place for us: whoever installed us made it, so that it goes when we are
+  // uninstalled, and so that we need no right to create Secrets. Empty: there is none such.
   [[nodiscard]] std::string version_of_empty(const std::string& name) const {
     const Answer answer = rest_.get(path(name));
     if (!answer.ok()) return {};
     const Json secret = kube::parse_json(answer.body);
     const Json& data = kube::child_of(secret, "data");
-    return data.is_object() && !data.empty() ? std::string() : kube::text_at(kube::child_of(secret, "metadata"), "resourceVersion");
+    return data.is_object() && !data.empty() ? std::string()
+                                             : kube::text_at(kube::child_of(secret, "metadata"), "resourceVersion");
   }
 
   const kube::Rest rest_;

@@ -1,4 +1,4 @@
-// kubernetes_store.h -- the authority's Secret, the roots' ConfigMap and TokenReviews, kept and asked of the API server.
+// kubernetes_store.h -- the authority's Secret, the roots' ConfigMap and TokenReviews, of the API server.
 // Thread: any; calls block, at most some seconds.   Owner: main; the Transport outlives them.
 #pragma once
 

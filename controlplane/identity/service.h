@@ -4,8 +4,8 @@
 // thread of gRPC's, since a TokenReview blocks.
 // Thread: gRPC's.   Owner: main; outlives the server it is registered with.
 // Status: UNAUTHENTICATED (no token, a bad one), PERMISSION_DENIED (another Pod's), INVALID_ARGUMENT (the request),
-// RESOURCE_EXHAUSTED (too many at once), UNAVAILABLE (no answer of the API server, no authority yet), FAILED_PRECONDITION
-// (not over TLS).
+// RESOURCE_EXHAUSTED (too many at once), UNAVAILABLE (no answer of the API server, no authority yet),
+// FAILED_PRECONDITION (not over TLS).
 #pragma once
 
 #include <atomic>

@@ -59,7 +59,9 @@ Result<TokenIdentity> judge_review(const TokenReview& review, const std::string&
   }
   const std::string own_group = "system:serviceaccounts:" + std::string(parts[2]);
   for (const std::string& group : {std::string("system:serviceaccounts"), own_group}) {
-    if (std::ranges::find(review.groups, group) == review.groups.end()) return denied("the token is not of a ServiceAccount");
+    if (std::ranges::find(review.groups, group) == review.groups.end()) {
+      return denied("the token is not of a ServiceAccount");
+    }
   }
   TokenIdentity identity{.namespace_name = std::string(parts[2]), .service_account = std::string(parts[3])};
   auto pod = single_extra(review, "authentication.kubernetes.io/pod-name");
@@ -67,7 +69,9 @@ Result<TokenIdentity> judge_review(const TokenReview& review, const std::string&
   auto uid = single_extra(review, "authentication.kubernetes.io/pod-uid");
   if (!uid) return uid.error();
   if (pod->empty() != uid->empty()) return denied("the token names half a Pod");
-  if (!pod->empty() && (!is_object_name(*pod) || uid->size() > 64)) return denied("the token names a Pod that cannot be");
+  if (!pod->empty() && (!is_object_name(*pod) || uid->size() > 64)) {
+    return denied("the token names a Pod that cannot be");
+  }
   identity.pod = *std::move(pod);
   identity.pod_uid = *std::move(uid);
   return identity;
@@ -118,14 +122,18 @@ Result<TokenIdentity> TokenVerifier::verify(const std::string& token) {
   const Result<TokenIdentity> outcome = judge_review(*review, audience_);
   Duration how_long = outcome ? kRemember : kRememberDenial;
   if (!outcome) counts_.denied.fetch_add(1, std::memory_order_relaxed);
-  if (const auto expiry = token_expiry(token); outcome && expiry) how_long = std::min(how_long, *expiry - clock_.wall());
+  if (const auto expiry = token_expiry(token); outcome && expiry) {
+    how_long = std::min(how_long, *expiry - clock_.wall());
+  }
   if (how_long > Duration(0)) remember(key, outcome, how_long);
   return outcome;
 }
 
 bool TokenVerifier::take_turn() {
   const MonotonicTime now = clock_.now();
-  if (turns_at_ != MonotonicTime{}) turns_ = std::min(kReviewBurst, turns_ + to_seconds(now - turns_at_) * kReviewsPerSecond);
+  if (turns_at_ != MonotonicTime{}) {
+    turns_ = std::min(kReviewBurst, turns_ + to_seconds(now - turns_at_) * kReviewsPerSecond);
+  }
   turns_at_ = now;
   if (turns_ < 1) return false;
   turns_ -= 1;

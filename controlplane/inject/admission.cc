@@ -72,7 +72,8 @@ Json to_response(const Review& review) {
   const Mutation& mutation = review.mutation;
   Json response = {{"uid", review.uid}, {"allowed", mutation.decision != Decision::kRefused}};
   if (mutation.decision == Decision::kRefused) {
-    response["status"] = {{"code", kForbidden}, {"reason", mutation.reason}, {"message", "headgate: " + mutation.message}};
+    response["status"] = {
+        {"code", kForbidden}, {"reason", mutation.reason}, {"message", "headgate: " + mutation.message}};
   }
   if (!mutation.patch.empty()) {
     response["patchType"] = "JSONPatch";
@@ -116,7 +117,8 @@ Answer answer_review(std::string_view body, const Settings& settings, const Find
     facts.name = name_space;
     review.mutation = mutate(pod, facts, settings, find_config_map);
   } else {
-    review.mutation = {.decision = Decision::kSkipped, .reason = "NotAPodCreation", .message = "only new Pods are injected"};
+    review.mutation = {
+        .decision = Decision::kSkipped, .reason = "NotAPodCreation", .message = "only new Pods are injected"};
   }
   const Json reply = {{"apiVersion", kApiVersion}, {"kind", "AdmissionReview"}, {"response", to_response(review)}};
   answer.body = reply.dump(-1, ' ', false, Json::error_handler_t::replace);

@@ -39,8 +39,8 @@ struct Answer {
 
 using FindNamespace = std::function<NamespaceFacts(const std::string& name)>;
 
-// 400 for what is no AdmissionReview of v1 (the API server then does as its failurePolicy says). Anything but the creation
-// of a Pod is allowed as it is.
+// 400 for what is no AdmissionReview of v1 (the API server then does as its failurePolicy says). Anything but the
+// creation of a Pod is allowed as it is.
 Answer answer_review(std::string_view body, const Settings& settings, const FindNamespace& find_namespace,
                      const FindConfigMap& find_config_map);
 

@@ -99,7 +99,8 @@ bool read_mounts(std::string_view value, Wishes& wishes) {
 using ReadValue = bool (*)(std::string_view value, Wishes& wishes);
 
 constexpr std::array kRows = {
-    AnnotationRow{"config-map", true, "NAME[:KEY] of a ConfigMap in the Pod's namespace; KEY is config.json unless given"},
+    AnnotationRow{"config-map", true,
+                  "NAME[:KEY] of a ConfigMap in the Pod's namespace; KEY is config.json unless given"},
     AnnotationRow{"config", false, "a configuration file in JSON, at most 64 KiB"},
     AnnotationRow{"preset", true, "presets separated by commas, like tls:8443->8080"},
     AnnotationRow{"tls-secret", true, "the name of a Secret with tls.crt and tls.key"},
@@ -145,7 +146,9 @@ std::string known_keys() {
 std::string judge_unknown(std::string_view key) {
   const std::string name = std::string(kPrefix) + std::string(key);
   if (key == "inject") return name + " is a label, not an annotation";
-  if (std::ranges::find(kMeshOnly, key) != kMeshOnly.end()) return name + " belongs to mesh mode, which this version does not have";
+  if (std::ranges::find(kMeshOnly, key) != kMeshOnly.end()) {
+    return name + " belongs to mesh mode, which this version does not have";
+  }
   return "unknown annotation " + name + "; there are " + known_keys();
 }
 
@@ -165,9 +168,13 @@ ReadWishes read_wishes(const TextMap& pod, const TextMap& name_space) {
     if (!key.starts_with(kPrefix) || key == kStatusAnnotation || key == kCompiledAnnotation) continue;
     const std::string_view name = std::string_view(key).substr(kPrefix.size());
     if (is_source(name)) ++sources;
-    if (std::ranges::find(kRows, name, &AnnotationRow::key) == kRows.end()) read.problems.push_back(judge_unknown(name));
+    if (std::ranges::find(kRows, name, &AnnotationRow::key) == kRows.end()) {
+      read.problems.push_back(judge_unknown(name));
+    }
   }
-  if (sources > 1) read.problems.emplace_back("give one of headgate.dev/config-map, headgate.dev/config and headgate.dev/preset");
+  if (sources > 1) {
+    read.problems.emplace_back("give one of headgate.dev/config-map, headgate.dev/config and headgate.dev/preset");
+  }
   for (size_t i = 0; i < kRows.size(); ++i) {
     const AnnotationRow& row = kRows[i];
     const std::string key = std::string(kPrefix) + std::string(row.key);
@@ -205,7 +212,9 @@ bool is_object_name(std::string_view text) {
 }
 
 bool is_clean_path(std::string_view text) {
-  if (text.size() < 2 || text.size() > 1024 || text.front() != '/' || text.find(',') != std::string_view::npos) return false;
+  if (text.size() < 2 || text.size() > 1024 || text.front() != '/' || text.find(',') != std::string_view::npos) {
+    return false;
+  }
   if (!is_field_value(text) || text.find('\t') != std::string_view::npos) return false;
   return std::ranges::none_of(split(text.substr(1), '/'), [](std::string_view segment) {
     return segment.empty() || segment == "." || segment == "..";
@@ -213,7 +222,8 @@ bool is_clean_path(std::string_view text) {
 }
 
 bool is_below(std::string_view path, std::string_view folder) {
-  return path.starts_with(folder) && (path.size() == folder.size() || folder.ends_with('/') || path[folder.size()] == '/');
+  return path.starts_with(folder) &&
+         (path.size() == folder.size() || folder.ends_with('/') || path[folder.size()] == '/');
 }
 
 }  // namespace headgate::inject

@@ -1,7 +1,7 @@
 // annotations.h -- what a Pod asks of its sidecar: the keys headgate.dev/... of Pods and namespaces.
 //
-// One table says which keys there are; README.md shows it to users. A key that is not in it is an error: a misspelt wish
-// would otherwise be a silent one.
+// One table says which keys there are; README.md shows it to users. A key that is not in it is an error: a misspelt
+// wish would otherwise be a silent one.
 // Thread: any (pure).
 #pragma once
 

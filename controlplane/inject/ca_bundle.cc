@@ -114,8 +114,8 @@ CaBundle::Outcome CaBundle::synchronize(const std::string& bundle, std::string& 
     const Json patch = ca_bundle_patch(items[i], bundle);
     if (patch.empty()) continue;
     const std::string name = text_member(member(items[i], "metadata"), "name");
-    const kube::Answer written = rest.patch(std::string(kCollection) + "/" + kube::encode_segment(name), kube::PatchType::kJson,
-                                            kube::to_text(patch));
+    const kube::Answer written = rest.patch(std::string(kCollection) + "/" + kube::encode_segment(name),
+                                            kube::PatchType::kJson, kube::to_text(patch));
     if (written.ok()) {
       HG_LOG(kInfo, kControl, "webhook configuration has the roots now", {"name", name});
       if (outcome == Outcome::kNothing) outcome = Outcome::kChanged;
@@ -130,7 +130,8 @@ CaBundle::Outcome CaBundle::synchronize(const std::string& bundle, std::string& 
 // Returns at the first event, at the end of the watch, or when the roots have changed; what it was is looked up again.
 void CaBundle::wait_for_change(const std::string& version, const std::stop_token& stop) {
   kube::HttpRequest request;
-  request.target = std::string(kCollection) + kSelector + "&watch=1&timeoutSeconds=300&resourceVersion=" + kube::encode_query(version);
+  request.target = std::string(kCollection) + kSelector +
+                   "&watch=1&timeoutSeconds=300&resourceVersion=" + kube::encode_query(version);
   request.limit = Duration::zero();
   request.silence = std::chrono::seconds(330);
   const MonotonicTime began = system_clock().now();

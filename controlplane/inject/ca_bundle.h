@@ -1,8 +1,9 @@
 // ca_bundle.h -- keeps the roots in our MutatingWebhookConfigurations, so that the API server trusts the webhook.
 //
-// It watches the configurations with the label headgate.dev/webhook=true and puts the roots into each webhook whose name
-// ends with ".headgate.dev", whenever they differ: an upgrade of a chart that blanks them is mended at once. During a
-// rotation the bundle has both roots. A change is guarded by a test of the entry's name, since lists may be reordered.
+// It watches the configurations with the label headgate.dev/webhook=true and puts the roots into each webhook whose
+// name ends with ".headgate.dev", whenever they differ: an upgrade of a chart that blanks them is mended at once.
+// During a rotation the bundle has both roots. A change is guarded by a test of the entry's name, since lists may be
+// reordered.
 // After kQuickTries changes or failures in a row it waits kPatience before each: two installations that fight over one
 // object, or an API server that refuses, are not made worse.
 // Thread: one of its own; start(), stop() that of the owner, set_roots() any.   Owner: main; the Transport outlives it.

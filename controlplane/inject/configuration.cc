@@ -30,8 +30,9 @@ void read_ports(const v1::ResourceSet& resources, CheckedConfiguration& checked)
     if ((!udp && listener.transport() != v1::LISTENER_TCP) || listener.port() == 0) continue;
     checked.ports.push_back({static_cast<uint16_t>(listener.port()), udp, is_loopback(listener.address())});
     if (listener.port() < 1024) {
-      checked.warnings.push_back("port " + std::to_string(listener.port()) +
-                                 " is below 1024: the sidecar is not root, and binds it only where the runtime allows that");
+      checked.warnings.push_back(
+          "port " + std::to_string(listener.port()) +
+          " is below 1024: the sidecar is not root, and binds it only where the runtime allows that");
     }
   }
   std::ranges::sort(checked.ports);
@@ -39,21 +40,25 @@ void read_ports(const v1::ResourceSet& resources, CheckedConfiguration& checked)
 }
 
 // A socket where nobody else can see it is a mistake, but one that the file alone does not prove.
-void look_at_sockets(const v1::ResourceSet& resources, const std::vector<std::string>& folders, CheckedConfiguration& checked) {
+void look_at_sockets(const v1::ResourceSet& resources, const std::vector<std::string>& folders,
+                     CheckedConfiguration& checked) {
   for (const v1::Listener& listener : resources.listeners()) {
     const std::string& path = listener.unix_path();
     if (path.empty() || path.starts_with('@') || is_below_any(path, folders)) continue;
-    checked.problems.push_back("the socket " + path + " is in no volume of the sidecar; name one in headgate.dev/mounts");
+    checked.problems.push_back("the socket " + path +
+                               " is in no volume of the sidecar; name one in headgate.dev/mounts");
   }
 }
 
 }  // namespace
 
-CheckedConfiguration check_configuration(std::string text, const std::string& name, const std::vector<std::string>& folders) {
+CheckedConfiguration check_configuration(std::string text, const std::string& name,
+                                         const std::vector<std::string>& folders) {
   json::ReadOptions options{.file_name = name, .folder = kConfigFolder};
   options.read_file = [&folders](const std::string& path) -> Result<std::string> {
-    return Error{.code = Errc::kNotFound,
-                 .detail = is_below_any(path, folders) ? kInThePod : "no volume of the sidecar has it; see headgate.dev/mounts"};
+    return Error{
+        .code = Errc::kNotFound,
+        .detail = is_below_any(path, folders) ? kInThePod : "no volume of the sidecar has it; see headgate.dev/mounts"};
   };
   const json::ConfigFile file = json::read_config(std::move(text), options);
   CheckedConfiguration checked;

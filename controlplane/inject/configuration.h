@@ -24,6 +24,7 @@ struct CheckedConfiguration {
 
 // `name` stands for the file in messages. `folders` are what the sidecar mounts: files below them are not there yet and
 // are not looked into; any other file is a problem. Certificates cannot be judged here.
-CheckedConfiguration check_configuration(std::string text, const std::string& name, const std::vector<std::string>& folders);
+CheckedConfiguration check_configuration(std::string text, const std::string& name,
+                                         const std::vector<std::string>& folders);
 
 }  // namespace headgate::inject

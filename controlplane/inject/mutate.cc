@@ -60,15 +60,21 @@ class Injection {
     const auto inherited = namespace_.labels.find(kInjectLabel);
     const bool says_itself = own != labels_.end();
     if (!says_itself && inherited == namespace_.labels.end()) {
-      if (!namespace_.known) return refuse("UnknownNamespace", {"the namespace " + namespace_.name + " is not known yet; try again"});
+      if (!namespace_.known) {
+        return refuse("UnknownNamespace", {"the namespace " + namespace_.name + " is not known yet; try again"});
+      }
       return skip("NotRequested", "neither the Pod nor its namespace has the label headgate.dev/inject");
     }
     const std::string& text = says_itself ? own->second : inherited->second;
     const auto mode = parse_mode(text);
     if (mode == Mode::kDisabled) return skip("Disabled", "headgate.dev/inject is disabled");
     if (auto never = judge_kind()) return never;
-    if (!mode) return refuse("BadLabel", {"headgate.dev/inject: " + quote_json(text) + ": expected explicit or disabled"});
-    if (mode == Mode::kMesh) return refuse("ModeNotAvailable", {"headgate.dev/inject: mesh mode is not in this version; expected explicit"});
+    if (!mode) {
+      return refuse("BadLabel", {"headgate.dev/inject: " + quote_json(text) + ": expected explicit or disabled"});
+    }
+    if (mode == Mode::kMesh) {
+      return refuse("ModeNotAvailable", {"headgate.dev/inject: mesh mode is not in this version; expected explicit"});
+    }
     return std::nullopt;
   }
 
@@ -79,7 +85,9 @@ class Injection {
     }
     if (true_member(spec_, "hostNetwork")) return skip("HostNetwork", "the Pod uses the network of its node");
     if (text_member(member(spec_, "os"), "name") == "windows") return skip("Windows", "the sidecar is a Linux program");
-    if (annotations_.contains("kubernetes.io/config.mirror")) return skip("MirrorPod", "the kubelet made this Pod from a file");
+    if (annotations_.contains("kubernetes.io/config.mirror")) {
+      return skip("MirrorPod", "the kubelet made this Pod from a file");
+    }
     const auto part_of = labels_.find("app.kubernetes.io/part-of");
     if (part_of != labels_.end() && part_of->second == "headgate") return skip("OwnPod", "the Pod is Headgate's own");
     if (!member(spec_, "containers").is_array() || member(spec_, "containers").empty()) {
@@ -102,7 +110,8 @@ class Injection {
       }
     }
     if (annotations_.contains(kCompiledAnnotation)) {
-      return refuse("BadAnnotation", {std::string(kCompiledAnnotation) + " is written by the injector; use headgate.dev/config"});
+      return refuse("BadAnnotation",
+                    {std::string(kCompiledAnnotation) + " is written by the injector; use headgate.dev/config"});
     }
     return std::nullopt;
   }
@@ -111,8 +120,9 @@ class Injection {
     if (auto refusal = judge_mounts()) return refusal;
     switch (wishes_.source) {
       case Source::kNone:
-        return refuse("NoConfiguration", {"what should the sidecar do? give headgate.dev/config-map, headgate.dev/config or "
-                                          "headgate.dev/preset"});
+        return refuse("NoConfiguration",
+                      {"what should the sidecar do? give headgate.dev/config-map, headgate.dev/config or "
+                       "headgate.dev/preset"});
       case Source::kInline: return check(wishes_.inline_config, std::string(kConfigAnnotation));
       case Source::kConfigMap: return check_config_map();
       case Source::kPreset: return compile();
@@ -137,7 +147,8 @@ class Injection {
     switch (found.state) {
       case ConfigMapText::State::kFound: return check(found.text, "ConfigMap " + name);
       case ConfigMapText::State::kMissing:
-        warnings_.push_back("there is no " + name + " in the namespace " + namespace_.name + " yet: the Pod waits for it");
+        warnings_.push_back("there is no " + name + " in the namespace " + namespace_.name +
+                            " yet: the Pod waits for it");
         return std::nullopt;
       case ConfigMapText::State::kUnknown:
         warnings_.push_back("the ConfigMap " + name + " could not be looked up: it was not checked");
@@ -173,7 +184,8 @@ class Injection {
   std::optional<Mutation> add_mount(const MountWish& mount) {
     for (const char* own : {"/etc/headgate", kTmpFolder}) {
       if (is_below(mount.path, own) || is_below(own, mount.path)) {
-        return refuse("BadAnnotation", {"nothing can be mounted at " + quote_json(mount.path) + ": that is the sidecar's own"});
+        return refuse("BadAnnotation",
+                      {"nothing can be mounted at " + quote_json(mount.path) + ": that is the sidecar's own"});
       }
     }
     for (const MountWish& other : mounts_) {
@@ -212,7 +224,8 @@ class Injection {
   void warn_about_surroundings() {
     const std::string owner = text_member(first_owner(), "kind");
     if (!is_native() && owner == "Job") {
-      warnings_.emplace_back("a Job does not end while a sidecar runs that is no init container; headgate.dev/native-sidecar");
+      warnings_.emplace_back(
+          "a Job does not end while a sidecar runs that is no init container; headgate.dev/native-sidecar");
     }
     const Json& grace = member(spec_, "terminationGracePeriodSeconds");
     const int64_t seconds = grace.is_number_integer() ? grace.get<int64_t>() : kDefaultGraceSeconds;
@@ -249,7 +262,8 @@ class Injection {
     for (const Json& container : member(spec_, "containers")) {
       const std::string name = text_member(container, "name");
       if (name.empty() || name == kContainerName) continue;
-      for (const char* key : {"kubectl.kubernetes.io/default-container", "kubectl.kubernetes.io/default-logs-container"}) {
+      for (const char* key :
+           {"kubectl.kubernetes.io/default-container", "kubectl.kubernetes.io/default-logs-container"}) {
         if (!annotations_.contains(key)) editor.set_annotation(key, name);
       }
       return;
@@ -280,7 +294,8 @@ class Injection {
     set_default_container(editor);
     editor.set_annotation(kStatusAnnotation, status);
 
-    Mutation mutation{.decision = Decision::kUnchanged, .reason = "UpToDate", .message = "the sidecar is there already"};
+    Mutation mutation{
+        .decision = Decision::kUnchanged, .reason = "UpToDate", .message = "the sidecar is there already"};
     mutation.warnings = std::move(warnings_);
     if (editor.patch().empty()) return mutation;
     mutation.decision = Decision::kInjected;
@@ -293,7 +308,8 @@ class Injection {
   [[nodiscard]] std::string status_text(const std::string& all, bool native) const {
     constexpr std::array<const char*, 4> kSources = {"", "config-map", "config", "preset"};
     std::array<char, 20> hash{};
-    const std::string_view digits(hash.data(), static_cast<size_t>(write_hex(hash.data(), stable_hash(all)) - hash.data()));
+    const std::string_view digits(hash.data(),
+                                  static_cast<size_t>(write_hex(hash.data(), stable_hash(all)) - hash.data()));
     const nlohmann::ordered_json status = {{"version", HEADGATE_VERSION},
                                            {"mode", "explicit"},
                                            {"source", kSources[static_cast<size_t>(wishes_.source)]},
@@ -329,7 +345,8 @@ const char* decision_name(Decision decision) {
   return "";
 }
 
-Mutation mutate(const Json& pod, const NamespaceFacts& name_space, const Settings& settings, const FindConfigMap& find_config_map) {
+Mutation mutate(const Json& pod, const NamespaceFacts& name_space, const Settings& settings,
+                const FindConfigMap& find_config_map) {
   return Injection(pod, name_space, settings, find_config_map).run();
 }
 

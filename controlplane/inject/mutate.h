@@ -2,7 +2,7 @@
 //
 //   asked for?      label headgate.dev/inject of the Pod, else of its namespace
 //   never           kube-system and what Settings name, host network, Windows, mirror Pods, Headgate's own
-//   broken wishes   refused: a misspelt annotation, a configuration that the sidecar would not take, a name that is taken
+//   broken wishes   refused: a misspelt annotation, a configuration the sidecar would not take, a taken name
 //   as it should be an empty patch: the webhook is called again after others have changed the Pod
 //
 // Thread: any (pure but for the lookup).   Owner: the caller.
@@ -35,7 +35,8 @@ struct ConfigMapText {
   State state = State::kMissing;
   std::string text;
 };
-using FindConfigMap = std::function<ConfigMapText(const std::string& name_space, const std::string& name, const std::string& key)>;
+using FindConfigMap =
+    std::function<ConfigMapText(const std::string& name_space, const std::string& name, const std::string& key)>;
 
 struct Mutation {
   enum class Decision : uint8_t { kInjected, kUnchanged, kSkipped, kRefused };
@@ -47,6 +48,7 @@ struct Mutation {
 };
 const char* decision_name(Mutation::Decision decision);  // "injected"
 
-Mutation mutate(const Json& pod, const NamespaceFacts& name_space, const Settings& settings, const FindConfigMap& find_config_map);
+Mutation mutate(const Json& pod, const NamespaceFacts& name_space, const Settings& settings,
+                const FindConfigMap& find_config_map);
 
 }  // namespace headgate::inject

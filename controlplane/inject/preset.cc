@@ -141,7 +141,9 @@ class Compiler {
   }
 
   void add_statsd(std::string_view port, std::string_view target) {
-    if (!port.starts_with("tcp/") || !target.starts_with("udp/")) return fail("expected statsd:tcp/PORT->udp/HOST:PORT");
+    if (!port.starts_with("tcp/") || !target.starts_with("udp/")) {
+      return fail("expected statsd:tcp/PORT->udp/HOST:PORT");
+    }
     const std::string uri = "udp://" + std::string(target.substr(4));
     if (!is_target(uri)) return;
     const std::string name = listen("statsd", port.substr(4), "tcp://127.0.0.1");

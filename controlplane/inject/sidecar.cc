@@ -14,16 +14,19 @@ Json config_volume(const Wishes& wishes) {
     // Not optional: a Pod whose ConfigMap is missing waits for it, and starts when it is there.
     return {{"name", kConfigVolume},
             {"configMap",
-             {{"name", wishes.config_map}, {"items", Json::array({{{"key", wishes.config_key}, {"path", "config.json"}}})}}}};
+             {{"name", wishes.config_map},
+              {"items", Json::array({{{"key", wishes.config_key}, {"path", "config.json"}}})}}}};
   }
   // A file that follows the annotation: changing it is a reload.
   const std::string key(wishes.source == Source::kPreset ? kCompiledAnnotation : kConfigAnnotation);
   const Json field = {{"apiVersion", "v1"}, {"fieldPath", "metadata.annotations['" + key + "']"}};
-  return {{"name", kConfigVolume}, {"downwardAPI", {{"items", Json::array({{{"path", "config.json"}, {"fieldRef", field}}})}}}};
+  return {{"name", kConfigVolume},
+          {"downwardAPI", {{"items", Json::array({{{"path", "config.json"}, {"fieldRef", field}}})}}}};
 }
 
 void set_resources(Json& container, const Wishes& wishes, const Settings& settings) {
-  const auto set = [&container](const char* list, const char* what, const std::string& wish, const std::string& otherwise) {
+  const auto set = [&container](const char* list, const char* what, const std::string& wish,
+                                const std::string& otherwise) {
     const std::string& value = wish.empty() ? otherwise : wish;
     if (!value.empty()) container["resources"][list][what] = value;
   };
@@ -48,7 +51,9 @@ Sidecar build_sidecar(const Wishes& wishes, const Settings& settings, const std:
   Json& container = sidecar.container;
   Json arguments = {"-config", kConfigFile, "-admin", kAdminAddress};
   if (!wishes.log_level.empty()) arguments.insert(arguments.end(), {"-log-level", wishes.log_level});
-  if (wishes.drain_seconds) arguments.insert(arguments.end(), {"-drain-seconds", std::to_string(*wishes.drain_seconds)});
+  if (wishes.drain_seconds) {
+    arguments.insert(arguments.end(), {"-drain-seconds", std::to_string(*wishes.drain_seconds)});
+  }
   container = {{"name", kContainerName},
                {"image", wishes.image.empty() ? settings.image : wishes.image},
                {"command", {kProgram}},

@@ -23,13 +23,19 @@ bool is_json(const Request& request) {
 }  // namespace
 
 Webhook::Webhook(Settings settings, Lookups lookups)
-    : lookups_(std::move(lookups)), settings_(std::make_shared<const Settings>(std::move(settings))), server_(server_options()) {
-  server_.on_blocking("POST", "/inject", [this](const Request& request, Responder& responder) { answer(request, responder); });
+    : lookups_(std::move(lookups)),
+      settings_(std::make_shared<const Settings>(std::move(settings))),
+      server_(server_options()) {
+  server_.on_blocking("POST", "/inject",
+                      [this](const Request& request, Responder& responder) { answer(request, responder); });
   // A handler that threw, a full pool, a body over the limit: errors of ours that the API server will act on.
-  server_.on_error([this](const Failure& failure, const RequestView&, Response&) { count("error", std::to_string(failure.status)); });
+  server_.on_error([this](const Failure& failure, const RequestView&, Response&) {
+    count("error", std::to_string(failure.status));
+  });
 }
 
-Result<uint16_t> Webhook::start(const std::string& address, const WebhookCertificate& certificate, std::string& problem) {
+Result<uint16_t> Webhook::start(const std::string& address, const WebhookCertificate& certificate,
+                                std::string& problem) {
   const std::lock_guard lock(server_mutex_);
   ListenOptions options;
   options.certificate_pem = certificate.chain_pem;
@@ -102,7 +108,8 @@ void Webhook::answer(const Request& request, Responder& responder) {
   count(decision_name(review.mutation.decision), review.mutation.reason);
   response.set_body(answer.body, "application/json");
   responder.send(std::move(response));
-  const bool is_news = review.mutation.decision == Decision::kInjected || review.mutation.decision == Decision::kRefused;
+  const bool is_news =
+      review.mutation.decision == Decision::kInjected || review.mutation.decision == Decision::kRefused;
   if (is_news && !review.dry_run && lookups_.report != nullptr) lookups_.report(review);
 }
 

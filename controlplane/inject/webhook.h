@@ -4,8 +4,8 @@
 //   webhook.start("0.0.0.0:9443", certificate, problem);
 //   webhook.set_certificate(next);                        // for handshakes from now on
 //
-// A lookup may block (it may ask the API server), so reviews run on the server's thread pool; one that throws, or a pool
-// that is full, is a 5xx, and the API server does as the webhook's failurePolicy says.
+// A lookup may block (it may ask the API server), so reviews run on the server's thread pool; one that throws, or a
+// pool that is full, is a 5xx, and the API server does as the webhook's failurePolicy says.
 // Thread: all functions from any thread but the callbacks'.   Owner: main.
 #pragma once
 

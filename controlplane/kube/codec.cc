@@ -99,6 +99,8 @@ std::string resource_version_of_object(std::string_view json) {
   return resource_version_of_metadata(member_of(json, "metadata").value_or(""));
 }
 
-std::string resource_version_of_metadata(std::string_view json) { return std::string(text_of(json, "resourceVersion")); }
+std::string resource_version_of_metadata(std::string_view json) {
+  return std::string(text_of(json, "resourceVersion"));
+}
 
 }  // namespace headgate::kube

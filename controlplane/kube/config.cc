@@ -47,7 +47,8 @@ Result<std::string> read_small_file(const std::string& path) {
 
 Result<std::string> Pem::read() const { return file.empty() ? Result<std::string>(text) : read_small_file(file); }
 
-std::optional<Config> in_cluster_config(const std::string& mount, std::string& problem, const Environment& environment) {
+std::optional<Config> in_cluster_config(const std::string& mount, std::string& problem,
+                                        const Environment& environment) {
   Config config;
   config.host = text_of(environment, "KUBERNETES_SERVICE_HOST");
   const std::string port_text = text_of(environment, "KUBERNETES_SERVICE_PORT");
@@ -57,7 +58,9 @@ std::optional<Config> in_cluster_config(const std::string& mount, std::string& p
     return std::nullopt;
   }
   // IPv6 addresses stand there bare; brackets are tolerated.
-  if (config.host.front() == '[' && config.host.back() == ']') config.host = config.host.substr(1, config.host.size() - 2);
+  if (config.host.front() == '[' && config.host.back() == ']') {
+    config.host = config.host.substr(1, config.host.size() - 2);
+  }
   config.port = *port;
   config.token_file = mount + "/token";
   config.authority.file = mount + "/ca.crt";

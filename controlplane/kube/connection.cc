@@ -10,7 +10,9 @@ namespace {
 
 constexpr int kKeepAliveSeconds = 30;  // idle, then between probes; three of them
 
-void set_option(int socket, int level, int name, int value) { ::setsockopt(socket, level, name, &value, sizeof(value)); }
+void set_option(int socket, int level, int name, int value) {
+  ::setsockopt(socket, level, name, &value, sizeof(value));
+}
 
 }  // namespace
 

@@ -37,8 +37,8 @@ class Connection {
   std::atomic<bool> aborted_ = false;
   std::atomic<bool> timed_out_ = false;
   std::mutex mutex_;
-  // Ours, of the same socket: cpp-httplib may close its own, and the number could be a stranger's by then. Its own stop()
-  // waits for the connection to be made.
+  // Ours, of the same socket: cpp-httplib may close its own, and the number could be a stranger's by then. Its own
+  // stop() waits for the connection to be made.
   UniqueFd socket_;
 };
 

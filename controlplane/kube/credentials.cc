@@ -35,7 +35,9 @@ std::string Credentials::token() {
     return file_token_;
   }
   std::string_view token = *text;
-  while (!token.empty() && (token.back() == '\n' || token.back() == '\r' || token.back() == ' ')) token.remove_suffix(1);
+  while (!token.empty() && (token.back() == '\n' || token.back() == '\r' || token.back() == ' ')) {
+    token.remove_suffix(1);
+  }
   if (is_field_value(token) && !token.empty()) {
     file_token_ = std::string(token);
     stale_ = false;

@@ -191,8 +191,11 @@ void EventRecorder::refresh() {
   for (auto entry = series_.begin(); entry != series_.end();) {
     Series& series = entry->second;
     if (stop_.stop_requested()) return;
-    if (series.count > series.written && now - series.written_at >= options_.refresh) write_series(entry->first, series);
-    entry = now - series.seen_at > options_.series && series.count == series.written ? series_.erase(entry) : std::next(entry);
+    if (series.count > series.written && now - series.written_at >= options_.refresh) {
+      write_series(entry->first, series);
+    }
+    entry = now - series.seen_at > options_.series && series.count == series.written ? series_.erase(entry)
+                                                                                     : std::next(entry);
   }
 }
 

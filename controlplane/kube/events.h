@@ -1,6 +1,6 @@
 // events.h -- Kubernetes Events: what `kubectl describe` shows about an object. Repeats become one Event that counts.
-// record() never waits: what does not fit into the queue is dropped and counted. Nothing but a log line comes of an Event
-// that the API server refuses.
+// record() never waits: what does not fit into the queue is dropped and counted. Nothing but a log line comes of an
+// Event that the API server refuses.
 // Spec: events.k8s.io/v1.   Thread: record() any; one of its own writes.   Owner: the controller.
 #pragma once
 

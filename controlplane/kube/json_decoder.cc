@@ -44,8 +44,9 @@ struct JsonDecoder::Shape {
   std::vector<Member> members;  // sorted by name
 
   [[nodiscard]] const Member* find(std::string_view name) const {
-    const auto found = std::lower_bound(members.begin(), members.end(), name,
-                                        [](const Member& member, std::string_view wanted) { return member.name < wanted; });
+    const auto found =
+        std::lower_bound(members.begin(), members.end(), name,
+                         [](const Member& member, std::string_view wanted) { return member.name < wanted; });
     return found != members.end() && found->name == name ? &*found : nullptr;
   }
 };
@@ -71,14 +72,16 @@ const JsonDecoder::Shape* JsonDecoder::shape_of(const Descriptor& descriptor) {
     HG_CHECK(field.cpp_type() != FieldDescriptor::CPPTYPE_ENUM && field.cpp_type() != FieldDescriptor::CPPTYPE_FLOAT);
     shape.members.push_back({field.json_name(), &field, inner});
   }
-  std::sort(shape.members.begin(), shape.members.end(), [](const Member& a, const Member& b) { return a.name < b.name; });
+  std::sort(shape.members.begin(), shape.members.end(),
+            [](const Member& a, const Member& b) { return a.name < b.name; });
   return &shape;
 }
 
 // One decode(): where it stands, and what went wrong.
 class JsonDecoder::Run {
  public:
-  Run(const JsonDecoder& decoder, std::string_view json, std::string& why) : decoder_(decoder), scan_(json), why_(why) {}
+  Run(const JsonDecoder& decoder, std::string_view json, std::string& why)
+      : decoder_(decoder), scan_(json), why_(why) {}
 
   bool whole(Message& into) {
     if (scan_.peek() != '{') return fail("not a JSON object");
@@ -194,19 +197,29 @@ class JsonDecoder::Run {
         if (*value != "true" && *value != "false") return fail("not true or false");
         return set(*value == "true", &Reflection::SetBool, &Reflection::AddBool);
       case FieldDescriptor::CPPTYPE_INT32:
-        if (const auto number = number_of<int32_t>(*value)) return set(*number, &Reflection::SetInt32, &Reflection::AddInt32);
+        if (const auto number = number_of<int32_t>(*value)) {
+          return set(*number, &Reflection::SetInt32, &Reflection::AddInt32);
+        }
         return fail("not a whole number of 32 bits");
       case FieldDescriptor::CPPTYPE_INT64:
-        if (const auto number = number_of<int64_t>(*value)) return set(*number, &Reflection::SetInt64, &Reflection::AddInt64);
+        if (const auto number = number_of<int64_t>(*value)) {
+          return set(*number, &Reflection::SetInt64, &Reflection::AddInt64);
+        }
         return fail("not a whole number of 64 bits");
       case FieldDescriptor::CPPTYPE_UINT32:
-        if (const auto number = number_of<uint32_t>(*value)) return set(*number, &Reflection::SetUInt32, &Reflection::AddUInt32);
+        if (const auto number = number_of<uint32_t>(*value)) {
+          return set(*number, &Reflection::SetUInt32, &Reflection::AddUInt32);
+        }
         return fail("not a whole number of 32 bits");
       case FieldDescriptor::CPPTYPE_UINT64:
-        if (const auto number = number_of<uint64_t>(*value)) return set(*number, &Reflection::SetUInt64, &Reflection::AddUInt64);
+        if (const auto number = number_of<uint64_t>(*value)) {
+          return set(*number, &Reflection::SetUInt64, &Reflection::AddUInt64);
+        }
         return fail("not a whole number of 64 bits");
       case FieldDescriptor::CPPTYPE_DOUBLE:
-        if (const auto number = number_of<double>(*value)) return set(*number, &Reflection::SetDouble, &Reflection::AddDouble);
+        if (const auto number = number_of<double>(*value)) {
+          return set(*number, &Reflection::SetDouble, &Reflection::AddDouble);
+        }
         return fail("not a number");
       case FieldDescriptor::CPPTYPE_FLOAT:
       case FieldDescriptor::CPPTYPE_ENUM:
@@ -222,7 +235,8 @@ class JsonDecoder::Run {
     if (!value) return fail("not JSON");
     if (auto* any = dynamic_cast<google::protobuf::Value*>(&into)) {
       if (value->front() == '"') {
-        return append_unescaped(value->substr(1, value->size() - 2), *any->mutable_string_value()) || fail("not a text of UTF-8");
+        return append_unescaped(value->substr(1, value->size() - 2), *any->mutable_string_value()) ||
+               fail("not a text of UTF-8");
       }
       if (const auto number = number_of<double>(*value)) {
         any->set_number_value(*number);

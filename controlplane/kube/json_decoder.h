@@ -1,8 +1,9 @@
-// json_decoder.h -- JSON text straight into a message, by its descriptor; what the message does not have is stepped over.
+// json_decoder.h -- JSON text straight into a message, by its descriptor; what the message lacks is stepped over.
 //
-// The mapping is that of protobuf's own JSON parser for what proto/kubernetes uses: text, bytes as base64, numbers (also in
-// quotes), booleans, maps with text keys, messages, lists, google.protobuf.Value; null is absence. That parser takes
-// in 11 MB/s of Ingresses, this one 50 to 100 (bench_kube_codec): all EndpointSlices of a large cluster are 100 MB.
+// The mapping is that of protobuf's own JSON parser for what proto/kubernetes uses: text, bytes as base64, numbers
+// (also in quotes), booleans, maps with text keys, messages, lists, google.protobuf.Value; null is absence. That parser
+// takes in 11 MB/s of Ingresses, this one 50 to 100 (bench_kube_codec): all EndpointSlices of a large cluster are 100
+// MB.
 // Spec: RFC 8259; protobuf "JSON mapping".   Thread: any; const after its making.   Owner: Codec.
 #pragma once
 

@@ -95,7 +95,8 @@ class Reader {
   bool read_user(const Entry& user, const std::string& name, Config& config) {
     const std::string where = "user " + quote_json(name) + ": ";
     if (user.body["exec"]) {
-      return refuse(where + "exec plugins are not supported: use a token, a client certificate, or the ServiceAccount of a Pod");
+      return refuse(
+          where + "exec plugins are not supported: use a token, a client certificate, or the ServiceAccount of a Pod");
     }
     if (user.body["auth-provider"]) return refuse(where + "auth-provider is not supported");
     for (const char* key : {"as", "as-uid", "as-groups", "as-user-extra"}) {

@@ -34,7 +34,8 @@ Result<void> Lease::start() {
     const std::stop_token stop = stop_.get_token();
     do {
       tick();
-    } while (wait_for(options_.retry + std::chrono::duration_cast<Duration>(options_.retry * (random_.unit() / 5)), stop));
+    } while (
+        wait_for(options_.retry + std::chrono::duration_cast<Duration>(options_.retry * (random_.unit() / 5)), stop));
   });
 }
 
@@ -143,7 +144,8 @@ bool Lease::acquire_or_renew() {
 bool Lease::create(const Rest& rest) {
   Json lease{{"apiVersion", "coordination.k8s.io/v1"},
              {"kind", "Lease"},
-             {"metadata", {{"name", options_.name}, {"namespace", options_.name_space}, {"annotations", options_.annotations}}},
+             {"metadata",
+              {{"name", options_.name}, {"namespace", options_.name_space}, {"annotations", options_.annotations}}},
              {"spec", spec_of_ours(Json())}};
   const Answer answer = rest.post(collection_, to_text(lease));
   if (!answer.ok()) {
@@ -159,7 +161,9 @@ bool Lease::write(const Rest& rest, Json lease) {
   lease["spec"] = spec_of_ours(child_of(lease, "spec"));
   Json& metadata = lease["metadata"];
   if (!metadata.is_object()) return false;
-  if (!options_.annotations.empty() && !child_of(metadata, "annotations").is_object()) metadata["annotations"] = Json::object();
+  if (!options_.annotations.empty() && !child_of(metadata, "annotations").is_object()) {
+    metadata["annotations"] = Json::object();
+  }
   for (const auto& [key, value] : options_.annotations) metadata["annotations"][key] = value;
   const Answer answer = rest.put(path_, to_text(lease));
   if (!answer.ok()) {
@@ -184,7 +188,8 @@ void Lease::release() {
   lease["spec"]["renewTime"] = lease["spec"]["acquireTime"] = micro_time(clock_.wall());
   const Answer answer = last.put(path_, to_text(lease));
   if (!answer.ok()) {
-    HG_LOG(kWarn, kControl, "the lease was not given back; it runs out", {"lease", options_.name}, {"error", answer.why()});
+    HG_LOG(kWarn, kControl, "the lease was not given back; it runs out", {"lease", options_.name},
+           {"error", answer.why()});
   }
 }
 

@@ -1,8 +1,9 @@
 // lease.h -- leader election: one of the controllers holds a Lease and writes; the others wait for it to run out.
 //
-// Whether another's lease has run out is judged by when *we* saw it change last, never by the times in it: clocks differ.
-// The leader stops leading when it could not renew for `renew_deadline`, which is before anybody else may take over, and
-// leads() says so without waiting for the thread: a process that was stopped for a while does not write when it wakes up.
+// Whether another's lease ran out is judged by when *we* saw it change last, never by the times in it: clocks differ.
+// The leader stops leading when it could not renew for `renew_deadline`, which is before anybody else may take over,
+// and leads() says so without waiting for the thread: a process that was stopped for a while does not write when it
+// wakes up.
 // Spec: coordination.k8s.io/v1 Lease; the algorithm is that of client-go's leader election.
 // Thread: one of its own; the callback is called there. leads(), leader() any.   Owner: the controller.
 #pragma once

@@ -1,4 +1,4 @@
-// patch.h -- changes of objects that others change, too: read, change, write with the version that was read; or a patch.
+// patch.h -- changes of objects that others change, too: read, change, write with the version read; or a patch.
 // Thread: any; blocks.   Owner: -.
 #pragma once
 
@@ -24,8 +24,9 @@ UpdateOutcome update(const Rest& rest, const std::string& path, const std::strin
 // RFC 6902. `operations`: [{"op": "test", ...}, {"op": "replace", ...}].
 Answer json_patch(const Rest& rest, const std::string& path, const Json& operations);
 
-// Server-side apply: the fields in `object` are ours from then on, under the name of `manager`; what we applied before and
-// leave out now is removed. `force` takes fields that other managers have; without it a conflict is a 409 that names them.
+// Server-side apply: the fields in `object` are ours from then on, under the name of `manager`; what we applied before
+// and leave out now is removed. `force` takes fields that other managers have; without it a conflict is a 409 that
+// names them.
 Answer server_side_apply(const Rest& rest, const std::string& path, const Json& object, const std::string& manager,
                          bool force);
 

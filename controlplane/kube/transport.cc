@@ -37,7 +37,8 @@ Error error_of(httplib::Error error) {
     case E::SSLServerVerification:
       return Error{.code = Errc::kTls, .retry = Retry::kYes, .detail = take_tls_failure()};
     case E::Read:
-      return Error{.code = Errc::kReset, .retry = Retry::kIfConnectionWasReused, .detail = "reading from the API server"};
+      return Error{
+          .code = Errc::kReset, .retry = Retry::kIfConnectionWasReused, .detail = "reading from the API server"};
     case E::Write:
       return Error{.code = Errc::kReset, .retry = Retry::kIfConnectionWasReused, .detail = "writing to the API server"};
     case E::Canceled:
@@ -70,7 +71,10 @@ httplib::Request request_of(const HttpRequest& request, const std::string& prefi
 }  // namespace
 
 Transport::Transport(Config config, const Clock& clock)
-    : config_(std::move(config)), clock_(clock), credentials_(config_, clock), deadlines_(std::make_unique<Deadlines>()) {
+    : config_(std::move(config)),
+      clock_(clock),
+      credentials_(config_, clock),
+      deadlines_(std::make_unique<Deadlines>()) {
   ignore_broken_pipes();
   const bool bracketed = config_.host.find(':') != std::string::npos;
   authority_ = (bracketed ? "[" + config_.host + "]" : config_.host) + ":" + std::to_string(config_.port);

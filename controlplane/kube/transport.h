@@ -1,4 +1,4 @@
-// transport.h -- HTTP requests to the API server: a whole answer, or a body as it arrives; deadlines, limits, cancelling.
+// transport.h -- HTTP requests to the API server: a whole answer, or a body as it comes; deadlines, limits, cancelling.
 //
 // Each request in flight has a connection of its own; idle ones are kept for the next request, at most five minutes, so
 // that rotated certificates are used. cpp-httplib does HTTP/1.1 underneath; what it lacks is done here: a deadline for
@@ -61,8 +61,8 @@ class Transport {
   [[nodiscard]] const Config& config() const { return config_; }
 
  private:
-  Result<HttpResponse> attempt(const HttpRequest& request, const std::string& authorization, const BodyReceiver* receiver,
-                               std::stop_token stop);
+  Result<HttpResponse> attempt(const HttpRequest& request, const std::string& authorization,
+                               const BodyReceiver* receiver, std::stop_token stop);
   Result<std::shared_ptr<Connection>> take_connection();
   void keep_connection(std::shared_ptr<Connection> connection);
 

@@ -24,7 +24,9 @@ Error invalid(const char* detail) {
   return Error{.code = Errc::kInvalid, .detail = detail};
 }
 
-BioPtr open_text(const std::string& text) { return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
+BioPtr open_text(const std::string& text) {
+  return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
 
 // A password prompt would wait for a terminal.
 int no_password(char*, int, int, void*) { return -1; }
@@ -69,8 +71,8 @@ Result<void> identify(SSL_CTX* context, const Config& config) {
   return {};
 }
 
-// The name we expect, also in the ClientHello: cpp-httplib puts the host there, which is wrong with tls-server-name, and
-// forbidden for addresses (RFC 6066 3). Called before the ClientHello is made.
+// The name we expect, also in the ClientHello: cpp-httplib puts the host there, which is wrong with tls-server-name,
+// and forbidden for addresses (RFC 6066 3). Called before the ClientHello is made.
 void name_the_server(const SSL* ssl, int where, int /*result*/) {
   if ((where & SSL_CB_HANDSHAKE_START) == 0) return;
   auto* connection = const_cast<SSL*>(ssl);
@@ -80,8 +82,9 @@ void name_the_server(const SSL* ssl, int where, int /*result*/) {
 Result<void> expect_name(SSL_CTX* context, const std::string& name) {
   X509_VERIFY_PARAM* expected = SSL_CTX_get0_param(context);
   X509_VERIFY_PARAM_set_hostflags(expected, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  const bool set = IpAddress::parse(name).has_value() ? X509_VERIFY_PARAM_set1_ip_asc(expected, name.c_str()) == 1
-                                                      : X509_VERIFY_PARAM_set1_host(expected, name.c_str(), name.size()) == 1;
+  const bool set = IpAddress::parse(name).has_value()
+                       ? X509_VERIFY_PARAM_set1_ip_asc(expected, name.c_str()) == 1
+                       : X509_VERIFY_PARAM_set1_host(expected, name.c_str(), name.size()) == 1;
   if (!set) return invalid("name of the server");
   SSL_CTX_set_info_callback(context, name_the_server);
   return {};

@@ -1,4 +1,4 @@
-// grpc_server.cc -- Server over gRPC: the port, the credentials, and one reactor per stream that hands bytes to the hub.
+// grpc_server.cc -- Server over gRPC: the port, the credentials, and one reactor per stream handing bytes to the hub.
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/support/byte_buffer.h>
 
@@ -106,7 +106,8 @@ class StreamReactor final : public ByteReactor, private Outlet {
   std::string outgoing_text_;
 };
 
-class StreamService final : public control::v1::ControlPlane::WithRawCallbackMethod_Stream<control::v1::ControlPlane::Service> {
+class StreamService final
+    : public control::v1::ControlPlane::WithRawCallbackMethod_Stream<control::v1::ControlPlane::Service> {
  public:
   explicit StreamService(Hub& hub) : hub_(hub) {}
   ByteReactor* Stream(grpc::CallbackServerContext* call) override {

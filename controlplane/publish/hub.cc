@@ -37,7 +37,7 @@ void Hub::stop() {
   authentication_.join();
 }
 
-// -- threads --------------------------------------------------------------------------------------------------------------
+// -- threads ----------------------------------------------------------------------------------------------------------
 
 void Hub::post(std::function<void()> task) {
   {
@@ -136,7 +136,7 @@ MonotonicTime Hub::run_due(MonotonicTime now) {
   return next;
 }
 
-// -- the controller -------------------------------------------------------------------------------------------------------
+// -- the controller ---------------------------------------------------------------------------------------------------
 
 void Hub::publish(std::string_view set, std::shared_ptr<const translate::Output> output) {
   post([this, name = std::string(set), output = std::move(output)] {
@@ -198,8 +198,8 @@ void Hub::set_relay(std::function<void(const FactsPtr&)> relay) {
   post([this, relay = std::move(relay)]() mutable { relay_ = std::move(relay); });
 }
 
-// The same node may have two streams while one of them is dying, here or at another replica: the later one speaks for it,
-// and the end of the other one means nothing.
+// The same node may have two streams while one of them is dying, here or at another replica: the later one speaks for
+// it, and the end of the other one means nothing.
 void Hub::tell(uint64_t id, const ProxyFacts& facts, bool own) {
   auto shared = std::make_shared<const ProxyFacts>(facts);
   {
@@ -232,7 +232,7 @@ void Hub::forget(uint64_t id) {
   }
 }
 
-// -- streams --------------------------------------------------------------------------------------------------------------
+// -- streams ----------------------------------------------------------------------------------------------------------
 
 uint64_t Hub::open(Outlet& outlet, Credentials credentials, Purpose purpose) {
   uint64_t id = 0;

@@ -46,7 +46,8 @@ bool ProxySession::on_report(const control::v1::Report& report) {
   if (state_ == State::kNew) return violated("a Report before Hello");
   auto& all = *facts_.mutable_listeners();
   for (const control::v1::ListenerState& one : report.listeners()) {
-    const auto known = std::find_if(all.begin(), all.end(), [&](const auto& other) { return other.name() == one.name(); });
+    const auto known =
+        std::find_if(all.begin(), all.end(), [&](const auto& other) { return other.name() == one.name(); });
     if (known != all.end()) {
       *known = one;
     } else if (all.size() < kMaxListeners) {
@@ -76,11 +77,13 @@ std::optional<MonotonicTime> ProxySession::unanswered_since() const {
 std::string ProxySession::take_part(MonotonicTime now) {
   const bool first = sent_ == nullptr;
   if (state_ == State::kIdle) {
-    pushing_ = first ? wanted_->difference_from(std::span<const KnownResource>(known_)) : wanted_->difference_from(sent_);
+    pushing_ =
+        first ? wanted_->difference_from(std::span<const KnownResource>(known_)) : wanted_->difference_from(sent_);
     known_ = {};
     began_ = now;
     sent_ = wanted_;
-    // The same content in other objects: nobody needs to know. (The first Push says "complete" and is sent in any case.)
+    // The same content in other objects: nobody needs to know. (The first Push says "complete" and is sent in any
+    // case.)
     if (!first && pushing_->empty()) return {};
     ++push_id_;
     next_upsert_ = 0;

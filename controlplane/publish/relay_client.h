@@ -1,7 +1,7 @@
 // relay_client.h -- tells the leading replica what our dataplanes say: first everything, then each change.
 //
-// A thread of its own with a blocking stream: there is one of these per controller, and it waits most of the time. Facts
-// of one node that wait to be sent are merged: only the latest counts.
+// A thread of its own with a blocking stream: there is one of these per controller, and it waits most of the time.
+// Facts of one node that wait to be sent are merged: only the latest counts.
 // Thread: functions from any; one thread inside.   Owner: the gRPC server.   Errors: logged; it connects again after
 // 100 ms, doubling to 5 s.
 #pragma once

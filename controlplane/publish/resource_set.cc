@@ -24,7 +24,8 @@ bool same_origin(const translate::Resource& left, const translate::Resource& rig
 // Both ranges are ordered by kind and name. `look` gives {kind, name, version} of an element of `before`; `same` knows
 // without a look that it is the other: of two sets most is.
 template <typename Before, typename Look, typename Same>
-std::shared_ptr<const Difference> compare(const Before& before, const std::vector<FramedPtr>& after, Look look, Same same) {
+std::shared_ptr<const Difference> compare(const Before& before, const std::vector<FramedPtr>& after, Look look,
+                                          Same same) {
   auto difference = std::make_shared<Difference>();
   auto old = before.begin();
   for (const FramedPtr& framed : after) {
@@ -62,7 +63,9 @@ void append_varint(std::string& bytes, uint64_t value) {
   bytes.push_back(static_cast<char>(value));
 }
 
-void append_tag(std::string& bytes, uint32_t field, uint32_t wire_type) { append_varint(bytes, field << 3 | wire_type); }
+void append_tag(std::string& bytes, uint32_t field, uint32_t wire_type) {
+  append_varint(bytes, field << 3 | wire_type);
+}
 
 FramedResource::FramedResource(translate::ResourcePtr resource) : resource_(std::move(resource)) {
   using control::v1::Resource;
@@ -122,9 +125,10 @@ std::shared_ptr<const ResourceSet> ResourceSet::make(const std::shared_ptr<const
 
 bool ResourceSet::has(control::v1::Kind kind, const std::string& name) const {
   const auto key = std::tie(kind, name);
-  const auto at = std::lower_bound(resources_.begin(), resources_.end(), key, [](const FramedPtr& framed, const auto& wanted) {
-    return std::tie(framed->resource().kind, framed->resource().name) < wanted;
-  });
+  const auto at =
+      std::lower_bound(resources_.begin(), resources_.end(), key, [](const FramedPtr& framed, const auto& wanted) {
+        return std::tie(framed->resource().kind, framed->resource().name) < wanted;
+      });
   return at != resources_.end() && (*at)->resource().kind == kind && (*at)->resource().name == name;
 }
 

@@ -7,14 +7,14 @@
 //   options.on_change = [&](const FactsPtr& facts) { loop.post(...); };
 //   std::string problem;
 //   auto server = publish::Server::start(std::move(options), problem);
-//   server->set_certificate(chain_pem, key_pem);        // before start through options.certificate; again at each rotation
+//   server->set_certificate(chain_pem, key_pem);        // before start: options.certificate; again at each rotation
 //   ...
-//   server->publish("gateway", output);                 // whenever translate gave another Output; cheap when nothing changed
-//   server->follow("10.0.0.7:8443")                     // not the leader: what our dataplanes say is told to the leader
+//   server->publish("gateway", output);                 // whenever translate gave an Output; cheap when it is the same
+//   server->follow("10.0.0.7:8443")                     // not the leader: it is told what our dataplanes say
 //
 // Until a set has been published, dataplanes that ask for it are told UNAVAILABLE (they keep what they serve, and come
-// back): call publish() only when all caches are synced. A publish() is compared with the one before it by version; each
-// stream gets the difference to what it has, at once, or merged into its next Push while one is unanswered.
+// back): call publish() only when all caches are synced. A publish() is compared with the one before it by version;
+// each stream gets the difference to what it has, at once, or merged into its next Push while one is unanswered.
 // What streams say (Ack, Reject, Report) becomes one ProxyFacts per dataplane, those told by other replicas included.
 // Thread: all functions from any thread; `on_change` is called on a thread of the Server and must not block.
 // Owner: the controller's main.
@@ -57,7 +57,8 @@ struct ServerOptions {
   // The set a dataplane gets. Default: Node.config, or the only published set when that is empty.
   // kDenied: not for this caller.
   std::function<Result<std::string>(const control::v1::Node&, const Caller&)> choose_set;
-  std::chrono::seconds max_connection_age{30 * 60};  // +-10 %, then a dataplane reconnects (and may find another replica)
+  std::chrono::seconds max_connection_age{30 *
+                                          60};  // +-10 %, then a dataplane reconnects (and may find another replica)
   std::chrono::milliseconds slow_after{10'000};      // a write that waits longer closes the stream
   std::chrono::milliseconds unanswered_after{60'000};  // so does a Push without an Ack
   size_t max_streams = 20'000;

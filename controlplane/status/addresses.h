@@ -23,8 +23,8 @@ Addresses ordered(Addresses addresses);
 
 // "192.0.2.1" or "lb.example.test".
 Address address_of(const std::string& text);
-// By its type: ExternalName its name, ClusterIP its address, NodePort its external addresses or else its own, LoadBalancer
-// what the balancer was given, and its external addresses.
+// By its type: ExternalName its name, ClusterIP its address, NodePort its external addresses or else its own,
+// LoadBalancer what the balancer was given, and its external addresses.
 Addresses addresses_of_service(const kubernetes::Service& service);
 // The external addresses of a node, or else its internal ones.
 Addresses addresses_of_node(const kubernetes::Node& node);

@@ -1,8 +1,8 @@
-// ledger.h -- which Ingresses need their status written, and to what: what was seen of each, whom we admit, where we are.
+// ledger.h -- which Ingresses need a status written, and to what: what was seen of each, whom we admit, where we are.
 //
 // An Ingress we admit gets our addresses. One we admitted before and admit no more loses them, if what stands there is
-// exactly what we wrote or would have written. One we never admitted is somebody else's: whatever stands there stays, even
-// when it equals our addresses (two controllers on the same nodes have the same ones).
+// exactly what we wrote or would have written. One we never admitted is somebody else's: whatever stands there stays,
+// even when it equals our addresses (two controllers on the same nodes have the same ones).
 // Thread: one at a time.   Owner: Writer, under its lock.
 #pragma once
 

@@ -51,8 +51,8 @@ const auto& ingress_of(const google::protobuf::Message& object) {
 
 }  // namespace
 
-Writer::Writer(kube::Transport& transport, kube::EventRecorder& events, WriterOptions options, std::function<bool()> leads,
-               const Clock& clock)
+Writer::Writer(kube::Transport& transport, kube::EventRecorder& events, WriterOptions options,
+               std::function<bool()> leads, const Clock& clock)
     : options_(std::move(options)),
       leads_(std::move(leads)),
       clock_(clock),
@@ -270,8 +270,8 @@ void Writer::write(const Key& key) {
     auto& delayed = delayed_.try_emplace(key, Delayed{kube::Backoff(options_.backoff)}).first->second;
     delayed.until = clock_.now() + delayed.backoff.next(clock_.now());
     queue_.insert(key);
-    HG_LOG(kWarn, kControl, "the status of an Ingress cannot be written", {"namespace", key.first}, {"name", key.second},
-           {"error", outcome.answer.why()});
+    HG_LOG(kWarn, kControl, "the status of an Ingress cannot be written", {"namespace", key.first},
+           {"name", key.second}, {"error", outcome.answer.why()});
   }
 }
 

@@ -1,8 +1,8 @@
 // writer.h -- tells Kubernetes what became of its objects: addresses in the status of Ingresses, Events on the rest.
 //
-// Every controller keeps the books, only the leader writes. Fed by the watches of Ingresses, Services, Nodes and Pods (as
-// an ObjectSink), by each translation and by what dataplanes refuse. Writes are for one object at a time, at a limited
-// rate, each after a look at the newest object; one that fails is tried again after a back-off of its own.
+// Every controller keeps the books, only the leader writes. Fed by the watches of Ingresses, Services, Nodes and Pods
+// (as an ObjectSink), by each translation and by what dataplanes refuse. Writes are for one object at a time, at a
+// limited rate, each after a look at the newest object; one that fails is tried again after a back-off of its own.
 // Thread: one of its own writes; everything else any.   Owner: the controller.
 #pragma once
 

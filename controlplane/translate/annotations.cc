@@ -13,6 +13,8 @@ namespace {
 using enum Treatment;
 
 constexpr std::string_view kStreamed = "bodies are streamed, no buffer of this kind exists";
+constexpr std::string_view kAlwaysAsked = "the service is asked about every request";
+constexpr std::string_view kNoFirewall = "there is no ModSecurity; put a web application firewall in front or behind";
 constexpr std::string_view kNoTemplate =
     "configuration text is never taken over; use set-request-headers, set-response-headers, remove-response-headers, "
     "permanent-redirect, denylist-source-range and the like under headgate.dev/";
@@ -25,7 +27,7 @@ constexpr auto kRows = std::to_array<AnnotationRow>({
     {"app-root", kUsed},
     {"ssl-redirect", kUsed},
     {"force-ssl-redirect", kUsed},
-    {"preserve-trailing-slash", kNotYet, "one \"/\" at the end of the path is kept in redirects to https anyway"},
+    {"preserve-trailing-slash", kNoEffect, "redirects to https keep the path as it is"},
     {"use-port-in-redirects", kNotYet, "redirects to https name the port of the controller's settings"},
     {"from-to-www-redirect", kUsed},
     {"permanent-redirect", kUsed},
@@ -42,7 +44,7 @@ constexpr auto kRows = std::to_array<AnnotationRow>({
     {"proxy-body-size", kUsed},
     {"client-body-buffer-size", kNoEffect, kStreamed},
     {"proxy-request-buffering", kUsed},
-    {"proxy-buffering", kUsed},
+    {"proxy-buffering", kNoEffect, "answers are streamed, and a slow client holds no memory"},
     {"proxy-buffer-size", kUsed},
     {"proxy-buffers-number", kNoEffect, kStreamed},
     {"proxy-busy-buffers-size", kNoEffect, kStreamed},
@@ -54,7 +56,8 @@ constexpr auto kRows = std::to_array<AnnotationRow>({
     {"proxy-next-upstream", kUsed},
     {"proxy-next-upstream-tries", kUsed},
     {"proxy-next-upstream-timeout", kUsed},
-    {"connection-proxy-header", kNoEffect, "Connection is managed per connection; WebSockets are tunnelled by themselves"},
+    {"connection-proxy-header", kNoEffect,
+     "Connection is managed per connection; WebSockets are tunnelled by themselves"},
     {"proxy-cookie-domain", kNotYet, "Set-Cookie passes unchanged"},
     {"proxy-cookie-path", kNotYet, "Set-Cookie passes unchanged"},
     {"load-balance", kUsed},
@@ -80,7 +83,7 @@ constexpr auto kRows = std::to_array<AnnotationRow>({
     {"proxy-ssl-ciphers", kUsed},
     {"ssl-ciphers", kNotYet, "ciphers are the same for all hosts of a listener: set ssl-ciphers in the ConfigMap"},
     {"ssl-prefer-server-ciphers", kNoEffect, "only ciphers of equal strength are offered"},
-    {"ssl-passthrough", kUsed},
+    {"ssl-passthrough", kUnservedIfOn, "TLS always ends here; use a TCP service on a port of its own"},
     {"auth-type", kUsed},
     {"auth-secret", kUsed},
     {"auth-secret-type", kUsed},
@@ -92,8 +95,8 @@ constexpr auto kRows = std::to_array<AnnotationRow>({
     {"auth-response-headers", kUsed},
     {"auth-request-redirect", kUsed},
     {"auth-proxy-set-headers", kUsed},
-    {"auth-cache-key", kUsed},
-    {"auth-cache-duration", kUsed},
+    {"auth-cache-key", kNoEffect, kAlwaysAsked},
+    {"auth-cache-duration", kNoEffect, kAlwaysAsked},
     {"auth-keepalive", kNoEffect, "connections to the service are kept open by themselves"},
     {"auth-keepalive-requests", kNoEffect, "connections to the service are kept open by themselves"},
     {"auth-keepalive-timeout", kNoEffect, "connections to the service are kept open by themselves"},
@@ -109,14 +112,14 @@ constexpr auto kRows = std::to_array<AnnotationRow>({
     {"limit-rpm", kUsed},
     {"limit-connections", kUsed},
     {"limit-burst-multiplier", kUsed},
-    {"limit-rate", kNotYet, "answers are sent at full speed"},
-    {"limit-rate-after", kNotYet, "answers are sent at full speed"},
+    {"limit-rate", kUsed},
+    {"limit-rate-after", kUsed},
     {"limit-whitelist", kUsed},
     {"limit-allowlist", kUsed},
-    {"enable-modsecurity", kUsed},
-    {"enable-owasp-core-rules", kUsed},
+    {"enable-modsecurity", kUnservedIfOn, kNoFirewall},
+    {"enable-owasp-core-rules", kUnservedIfOn, kNoFirewall},
     {"modsecurity-transaction-id", kNoEffect, "there is no ModSecurity"},
-    {"modsecurity-snippet", kUnserved, "there is no ModSecurity; put a web application firewall in front or behind"},
+    {"modsecurity-snippet", kUnserved, kNoFirewall},
     {"enable-cors", kUsed},
     {"cors-allow-origin", kUsed},
     {"cors-allow-methods", kUsed},
@@ -133,7 +136,7 @@ constexpr auto kRows = std::to_array<AnnotationRow>({
     {"session-cookie-max-age", kUsed},
     {"session-cookie-domain", kUsed},
     {"session-cookie-samesite", kUsed},
-    {"session-cookie-conditional-samesite-none", kNotYet, "SameSite=None is sent to every browser"},
+    {"session-cookie-conditional-samesite-none", kUsed},
     {"session-cookie-secure", kUsed},
     {"session-cookie-change-on-failure", kUsed},
     {"canary", kUsed},
@@ -179,6 +182,11 @@ constexpr auto kRows = std::to_array<AnnotationRow>({
 
 }  // namespace
 
+bool asks_for_nothing(std::string_view value) {
+  const auto truth = parse_bool(value);
+  return value == "off" || (truth.has_value() && !*truth);
+}
+
 std::span<const AnnotationRow> annotation_rows() { return kRows; }
 
 const AnnotationRow* annotation_row(std::string_view name) {
@@ -222,19 +230,14 @@ bool Annotations::judge(Notes& notes) const {
       notes.warn("UnknownAnnotation", key + ": there is no such annotation; it does nothing");
       continue;
     }
-    if (value.empty()) continue;
+    if (value.empty() || (asks_for_nothing(value) && row->treatment != kUnserved)) continue;
     const std::string text(row->text);
     switch (row->treatment) {
       case kUsed: break;
       case kNoEffect: notes.inform("AnnotationWithoutEffect", key + ": no effect here: " + text); break;
-      case kNotYet: {
-        // What asks for nothing needs no warning.
-        const auto truth = parse_bool(value);
-        if (truth.has_value() && !*truth) break;
-        notes.warn("AnnotationNotSupported", key + ": not supported yet: " + text);
-        break;
-      }
+      case kNotYet: notes.warn("AnnotationNotSupported", key + ": not supported yet: " + text); break;
       case kUnserved:
+      case kUnservedIfOn:
         notes.warn("AnnotationRefused", key + ": refused, and the Ingress is not served: " + text);
         served = false;
         break;

@@ -16,17 +16,21 @@
 
 namespace headgate::translate {
 
+// "false" and "off", where something was meant to be switched on.
+bool asks_for_nothing(std::string_view value);
+
 enum class Treatment : uint8_t {
   kUsed,
   kNoEffect,  // what it asks for is so anyway, or has no meaning here
   kNotYet,    // the Ingress is served without it
   kUnserved,  // the Ingress is not served: without it it would allow more than its author wants
+  kUnservedIfOn,  // likewise, unless it says false
 };
 
 struct AnnotationRow {
   std::string_view name;  // without the prefix
   Treatment treatment;
-  std::string_view text{};  // kNoEffect, kNotYet, kUnserved: why, and what to use instead
+  std::string_view text{};  // unless kUsed: why, and what to use instead
 };
 
 std::span<const AnnotationRow> annotation_rows();
@@ -34,7 +38,8 @@ const AnnotationRow* annotation_row(std::string_view name);
 
 class Annotations {
  public:
-  Annotations(const kubernetes::ObjectMeta& metadata, const Settings& settings) : metadata_(metadata), settings_(settings) {}
+  Annotations(const kubernetes::ObjectMeta& metadata, const Settings& settings)
+      : metadata_(metadata), settings_(settings) {}
 
   // The value under the first prefix that has it; `alias` is asked after `name`. nullopt: absent or empty.
   [[nodiscard]] std::optional<std::string> value(std::string_view name, std::string_view alias = {}) const;

@@ -27,11 +27,13 @@ struct Defaults {
   std::string load_balance = "round_robin";
   config::v1::ConnectionSettings connection;  // upstream-keepalive-*
   bool service_upstream = false;
+  bool request_buffering = false;  // ingress-nginx: true; bodies are streamed here unless somebody asks
+  uint32_t limit_rate_kb = 0;      // per second and answer; 0: no limit
+  uint32_t limit_rate_after_kb = 0;
 
   bool ssl_redirect = true;
   bool force_ssl_redirect = false;
   uint32_t redirect_code = 308;
-  bool preserve_trailing_slash = false;
   std::vector<std::string> no_tls_redirect_locations{"/.well-known/acme-challenge"};
   std::vector<std::string> no_auth_locations{"/.well-known/acme-challenge"};
   bool hsts = true;
@@ -52,8 +54,10 @@ struct Defaults {
   uint32_t limit_requests_status = 503;
   uint32_t limit_connections_status = 503;
   std::vector<uint32_t> error_codes{};
+  bool own_errors_only = false;  // answers of upstreams keep their errors
   std::vector<std::string> allowed_response_headers{};
   std::vector<std::string> hide_headers{};
+  bool pass_server_header = false;  // that of an answer
   std::string add_headers{};        // "NAMESPACE/NAME" of a ConfigMap
   std::string proxy_set_headers{};
   bool strict_paths = true;
@@ -66,8 +70,7 @@ struct Defaults {
   std::string auth_signin_param{};
   std::string auth_response_headers{};
   std::string auth_request_redirect{};
-  std::string auth_cache_key{};
-  std::string auth_cache_duration{};
+  bool auth_always_set_cookie = false;
 
   std::optional<config::v1::Compress> compress{};
 
@@ -76,6 +79,7 @@ struct Defaults {
   std::optional<uint32_t> streams_per_connection{};
   std::optional<uint32_t> requests_per_connection{};
   uint32_t keep_alive_s = 75;
+  std::optional<uint32_t> proxy_header_s{};
   std::optional<uint32_t> header_timeout_s{};
   std::optional<uint32_t> body_timeout_s{};
   std::optional<uint32_t> drain_s{};

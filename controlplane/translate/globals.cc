@@ -12,12 +12,12 @@ namespace v1 = config::v1;
 
 namespace {
 
-
 void add_map_headers(Reads& reads, const std::string& name, const char* key, bool request, v1::RouteTable& table,
                      Notes& notes) {
   if (name.empty()) return;
   const auto [name_space, object] = object_name(name, "");
-  const auto map = object.empty() || name_space.empty() ? nullptr : reads.find<kubernetes::ConfigMap>(name_space, object);
+  const auto map =
+      object.empty() || name_space.empty() ? nullptr : reads.find<kubernetes::ConfigMap>(name_space, object);
   if (map == nullptr) {
     notes.warn("InvalidKey", std::string(key) + ": there is no ConfigMap " + quote_json(name) + " (NAMESPACE/NAME)");
     return;
@@ -28,7 +28,8 @@ void add_map_headers(Reads& reads, const std::string& name, const char* key, boo
     const std::string ours = our_variables(value, {});
     const std::string wrong = request ? unknown_variable(ours) : "";
     if (!is_token(field) || !is_field_value(value) || !wrong.empty()) {
-      notes.warn("InvalidKey", std::string(key) + ": " + quote_json(field) + " is left out: " + (wrong.empty() ? "no header field" : wrong));
+      notes.warn("InvalidKey", std::string(key) + ": " + quote_json(field) +
+                                   " is left out: " + (wrong.empty() ? "no header field" : wrong));
       continue;
     }
     v1::NameValue* set = mods.add_set();
@@ -50,7 +51,9 @@ v1::RouteTable table_of(Reads& reads, const Defaults& defaults, Notes& notes) {
     if (!retry->has_attempts()) {
       const uint32_t tries = defaults.next_upstream_tries;
       retry->set_attempts(tries == 0 ? kMostAttempts : std::min(tries, kMostAttempts));
-      if (defaults.next_upstream_timeout_s != 0) retry->mutable_timeout()->set_seconds(defaults.next_upstream_timeout_s);
+      if (defaults.next_upstream_timeout_s != 0) {
+        retry->mutable_timeout()->set_seconds(defaults.next_upstream_timeout_s);
+      }
       if (defaults.retry_non_idempotent) retry->set_non_idempotent(true);
     }
     *table.mutable_retry() = *retry;
@@ -66,13 +69,13 @@ v1::RouteTable table_of(Reads& reads, const Defaults& defaults, Notes& notes) {
   }
   add_map_headers(reads, defaults.proxy_set_headers, "proxy-set-headers", true, table, notes);
   if (defaults.hsts) {
-    v1::HeaderMods* mods = table.add_filters()->mutable_response_headers();
-    v1::NameValue* hsts = mods->add_set();
-    hsts->set_name("Strict-Transport-Security");
-    hsts->set_value("max-age=" + std::to_string(defaults.hsts_max_age) +
-                    (defaults.hsts_subdomains ? "; includeSubDomains" : "") + (defaults.hsts_preload ? "; preload" : ""));
+    v1::Hsts* hsts = table.add_filters()->mutable_hsts();
+    hsts->mutable_max_age()->set_seconds(static_cast<int64_t>(defaults.hsts_max_age));
+    hsts->set_include_subdomains(defaults.hsts_subdomains ? v1::TOGGLE_ON : v1::TOGGLE_OFF);
+    hsts->set_preload(defaults.hsts_preload);
   }
   v1::HeaderMods hidden;
+  if (!defaults.pass_server_header) hidden.add_remove("Server");
   for (const std::string& name : defaults.hide_headers) {
     if (is_token(name)) {
       hidden.add_remove(name);
@@ -96,6 +99,7 @@ void add_limits(const Defaults& defaults, v1::Listener& listener) {
   v1::ListenerTimeouts* times = listener.mutable_timeouts();
   times->mutable_idle()->set_seconds(defaults.keep_alive_s);
   if (defaults.header_timeout_s) times->mutable_header()->set_seconds(*defaults.header_timeout_s);
+  if (defaults.proxy_header_s) times->mutable_proxy_header()->set_seconds(*defaults.proxy_header_s);
   if (defaults.body_timeout_s) times->mutable_body()->set_seconds(*defaults.body_timeout_s);
   if (defaults.drain_s) times->mutable_drain()->set_seconds(*defaults.drain_s);
   if (defaults.use_proxy_protocol) {
@@ -159,7 +163,8 @@ Globals read_globals(Reads& reads, const Settings& settings) {
   reads.visit_all<kubernetes::IngressClass>([&](const world::ObjectKey&, const kubernetes::IngressClass& object) {
     if (object.spec().controller() != settings.controller || !object.spec().has_parameters()) return;
     globals.notes.push_back({reference_to("networking.k8s.io", "IngressClass", object.metadata()), true,
-                             "ParametersIgnored", "spec.parameters has no effect: settings are keys of the controller's ConfigMap"});
+                             "ParametersIgnored",
+                             "spec.parameters has no effect: settings are keys of the controller's ConfigMap"});
   });
   read_l4_services(reads, settings, false, globals);
   read_l4_services(reads, settings, true, globals);
@@ -167,7 +172,7 @@ Globals read_globals(Reads& reads, const Settings& settings) {
 }
 
 std::vector<v1::Listener> http_listeners(const Settings& settings, const Globals& globals,
-                                         const HostCertificates& certificates, const std::string& client_authorities) {
+                                         const HostCertificates& certificates) {
   const Defaults& defaults = globals.defaults;
   std::vector<v1::Listener> listeners;
   if (settings.http.port != 0) listeners.push_back(listener_at("http", settings.http, defaults));
@@ -196,10 +201,6 @@ std::vector<v1::Listener> http_listeners(const Settings& settings, const Globals
   tls->set_ciphers(defaults.tls_ciphers);
   if (!defaults.tls_tickets) tls->set_tickets(v1::TOGGLE_OFF);
   tls->set_require_known_name(defaults.reject_unknown_names);
-  if (!client_authorities.empty()) {
-    tls->set_client_ca(client_authorities);
-    tls->set_client_certificate(v1::CLIENT_CERTIFICATE_HTTP);
-  }
   listeners.push_back(std::move(https));
   return listeners;
 }

@@ -38,13 +38,11 @@ void read_l4_services(Reads& reads, const Settings& settings, bool udp, Globals&
 // What TLS the hosts have: name -> TlsSecret, empty: the default certificate.
 using HostCertificates = std::map<std::string, std::string>;
 
-// The HTTP and HTTPS listeners. `client_authorities`: name of the TlsSecret with the authorities of client
-// certificates; empty: none are asked for. No HTTPS listener without any certificate.
+// The HTTP and HTTPS listeners. No HTTPS listener without any certificate. Client certificates are an affair of the
+// hosts: the dataplane asks for what their filters name.
 std::vector<config::v1::Listener> http_listeners(const Settings& settings, const Globals& globals,
-                                                 const HostCertificates& certificates,
-                                                 const std::string& client_authorities);
+                                                 const HostCertificates& certificates);
 
 inline constexpr const char* kFallbackCertificate = "headgate/default-certificate";
-inline constexpr const char* kClientAuthorities = "headgate/client-authorities";
 
 }  // namespace headgate::translate

@@ -58,7 +58,6 @@ IngressPtr IngressReader::read() {
   read_external_auth();
   read_client_certificate();
   read_cors();
-  read_unbuilt_guards();
   read_headers();
   speech_ = read_speech();
   read_mirror();
@@ -188,7 +187,8 @@ UpstreamPtr IngressReader::backend(const kubernetes::IngressBackend& entry, Path
                                                                      : ": there is no backend; it answers 503"));
     return nullptr;
   }
-  const PortRef port{entry.service().port().name(), static_cast<uint32_t>(std::max(entry.service().port().number(), 0))};
+  const PortRef port{entry.service().port().name(),
+                     static_cast<uint32_t>(std::max(entry.service().port().number(), 0))};
   rule.service = entry.service().name();
   rule.port = port.text();
   std::string why;
@@ -196,7 +196,8 @@ UpstreamPtr IngressReader::backend(const kubernetes::IngressBackend& entry, Path
       service_upstream(reads_, settings_, defaults_.connection, name_space_, rule.service, port, speech_, &why);
   if (!why.empty()) notes_.warn("BackendNotFound", where + ": " + why + "; it answers 503");
   if (upstream->message.unavailable_status_reason().empty() && speech_.by_address && !upstream->own_shard) {
-    notes_.inform("AnnotationWithoutEffect", "service-upstream: the Service " + rule.service + " has no address of its own");
+    notes_.inform("AnnotationWithoutEffect",
+                  "service-upstream: the Service " + rule.service + " has no address of its own");
   }
   model_->upstreams.push_back(upstream);
   return upstream;
@@ -210,15 +211,17 @@ void IngressReader::add_path(int rule, int path, const std::string& host, const 
   made.exact = entry.path_type() == "Exact";
   made.id = std::to_string(rule) + "." + std::to_string(path);
   if (!made.path.starts_with('/') || made.path.size() > kLongestPath || !is_field_value(made.path)) {
-    notes_.warn("InvalidPath", where + ": " + quote_json(made.path.substr(0, 100)) + " is no path that starts with \"/\"; it is left out");
+    notes_.warn("InvalidPath", where + ": " + quote_json(made.path.substr(0, 100)) +
+                                   " is no path that starts with \"/\"; it is left out");
     return;
   }
   const bool strict = entry.path_type() == "Exact" || entry.path_type() == "Prefix";
   if (strict && defaults_.strict_paths && !is_strict_path(made.path)) {
     model_->served = false;
-    notes_.warn("InvalidPath", where + ": " + quote_json(made.path) + " with pathType " + entry.path_type() +
-                                   " may hold only letters, digits, \".\", \"_\", \"-\" and \"/\"; use ImplementationSpecific. "
-                                   "The Ingress is not served");
+    notes_.warn("InvalidPath",
+                where + ": " + quote_json(made.path) + " with pathType " + entry.path_type() +
+                    " may hold only letters, digits, \".\", \"_\", \"-\" and \"/\"; use ImplementationSpecific. "
+                    "The Ingress is not served");
     return;
   }
   made.upstream = backend(entry.backend(), made, where);
@@ -241,8 +244,9 @@ void IngressReader::read_rules() {
       continue;
     }
     if (rule.http().paths().empty()) {
-      notes_.inform("RuleWithoutPaths", where + ": there are no paths" +
-                                            std::string(ingress_.spec().has_default_backend() ? "; the default backend takes all" : ""));
+      notes_.inform("RuleWithoutPaths",
+                    where + ": there are no paths" +
+                        std::string(ingress_.spec().has_default_backend() ? "; the default backend takes all" : ""));
       if (!ingress_.spec().has_default_backend()) continue;
     }
     hosts.insert(host);
@@ -254,7 +258,8 @@ void IngressReader::read_rules() {
     rule.id = "default";
     if (ingress_.spec().rules().empty()) {
       if (settings_.disable_catch_all) {
-        notes_.warn("CatchAllRefused", "defaultBackend: an Ingress without rules is refused by the controller's settings");
+        notes_.warn("CatchAllRefused",
+                    "defaultBackend: an Ingress without rules is refused by the controller's settings");
       } else {
         hosts.insert("*");
       }
@@ -275,8 +280,9 @@ void IngressReader::read_tls() {
       const auto material = reads_.tls_material(name_space_, entry.secret_name());
       if (material == nullptr || !material->has_certificate) {
         notes_.warn("CertificateNotFound",
-                    where + ": " + (material == nullptr ? "there is no Secret " + name_space_ + "/" + entry.secret_name()
-                                                        : material->certificate_problem) +
+                    where + ": " +
+                        (material == nullptr ? "there is no Secret " + name_space_ + "/" + entry.secret_name()
+                                             : material->certificate_problem) +
                         "; the default certificate is used");
       } else {
         secret = material->message.name();
@@ -327,8 +333,15 @@ void IngressReader::read_canary() {
   canary.weight = number("canary-weight").value_or(0);
   canary.total = std::clamp(number("canary-weight-total").value_or(100), 100U, 1000000U);
   if (canary.weight > canary.total) {
-    ignore("canary-weight", "it is more than the total of " + std::to_string(canary.total) + ", so all requests go to the canary");
+    ignore("canary-weight",
+           "it is more than the total of " + std::to_string(canary.total) + ", so all requests go to the canary");
     canary.weight = canary.total;
+  }
+  if (const auto behavior = text("affinity-canary-behavior")) {
+    canary.sticky = *behavior != "legacy";
+    if (*behavior != "legacy" && *behavior != "sticky") {
+      ignore("affinity-canary-behavior", quote_json(*behavior) + " is neither sticky nor legacy");
+    }
   }
   model_->canary = canary;
 }

@@ -51,6 +51,7 @@ struct Canary {
   std::string cookie{};
   uint32_t weight = 0;
   uint32_t total = 100;
+  bool sticky = true;  // sessions may stay with the canary
 };
 
 // External authentication; the parts that may hold "$host" are filled in per host.

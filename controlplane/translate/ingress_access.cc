@@ -8,13 +8,13 @@
 #include "dataplane/base/number.h"
 #include "dataplane/base/regex.h"
 #include "dataplane/base/text.h"
+#include "dataplane/tls/crypto.h"
 
 namespace headgate::translate {
 
 namespace v1 = config::v1;
 
 namespace {
-
 
 // scheme://[*.]host[:port], "null"
 bool is_origin(std::string_view text) {
@@ -30,35 +30,9 @@ bool is_origin(std::string_view text) {
     host = host.substr(0, colon);
   }
   if (host.starts_with("*.")) host.remove_prefix(2);
-  return !host.empty() && std::all_of(host.begin(), host.end(),
-                                      [](char c) { return is_alpha(c) || is_digit(c) || c == '-' || c == '.' || c == '_'; });
-}
-
-// "200 202 10m, 401 5m"; nullopt: malformed.
-std::optional<std::vector<v1::CacheDuration>> parse_cache_durations(std::string_view text) {
-  std::vector<v1::CacheDuration> durations;
-  for (const std::string& entry : list_of(text)) {
-    std::vector<std::string> words = list_of(entry, " ");
-    if (words.size() < 2) return std::nullopt;
-    const auto time = parse_time_ms(words.back());
-    words.pop_back();
-    if (!time || *time < 1000) return std::nullopt;
-    v1::CacheDuration& duration = durations.emplace_back();
-    duration.mutable_duration()->set_seconds(static_cast<int64_t>(*time / 1000));
-    for (const std::string& word : words) {
-      const auto status = parse_decimal<uint32_t>(word);
-      if (!status || *status < 200 || *status > 599) return std::nullopt;
-      duration.add_statuses(*status);
-    }
-  }
-  return durations;
-}
-
-bool is_known_hash(std::string_view hash) {
-  for (const std::string_view prefix : {"$2a$", "$2b$", "$2y$", "$apr1$", "{SHA}", "$5$", "$6$"}) {
-    if (hash.starts_with(prefix)) return true;
-  }
-  return false;
+  return !host.empty() && std::all_of(host.begin(), host.end(), [](char c) {
+    return is_alpha(c) || is_digit(c) || c == '-' || c == '.' || c == '_';
+  });
 }
 
 }  // namespace
@@ -147,14 +121,18 @@ void IngressReader::read_basic_auth() {
     return reject("auth-realm", "it holds quotes or control characters");
   }
   const auto form = text("auth-secret-type").value_or("auth-file");
-  if (form != "auth-file" && form != "auth-map") return reject("auth-secret-type", quote_json(form) + " is neither auth-file nor auth-map");
+  if (form != "auth-file" && form != "auth-map") {
+    return reject("auth-secret-type", quote_json(form) + " is neither auth-file nor auth-map");
+  }
   const auto key = object_of("auth-secret", *secret_name);
   if (!key) return;
   const auto secret = reads_.find<kubernetes::Secret>(key->name_space, key->name);
   if (secret == nullptr) return deny("auth-secret", "there is no Secret " + key->name_space + "/" + key->name);
   std::map<std::string, std::string> users;
   if (form == "auth-map") {
-    for (const auto& [user, hash] : secret->data()) users.emplace(user, std::string(trim(hash)));
+    for (const auto& [user, value] : secret->data()) {
+      for (const std::string& hash : list_of(value, "\n\r")) users.emplace(user, hash);  // the first line
+    }
   } else {
     const auto file = secret->data().find("auth");
     if (file == secret->data().end()) return deny("auth-secret", "the Secret lacks the key auth");
@@ -167,9 +145,11 @@ void IngressReader::read_basic_auth() {
   v1::BasicAuth auth;
   if (realm) auth.set_realm(*realm);
   for (const auto& [user, hash] : users) {
-    if (user.find(':') != std::string::npos || !is_known_hash(hash)) {
-      notes_.warn("UserRefused", "auth-secret: the password of " + quote_json(user) +
-                                     " is not hashed with bcrypt, apr1, SHA-1, SHA-256 or SHA-512; the user cannot log in");
+    if (user.find(':') != std::string::npos || !tls::is_supported_password_hash(hash)) {
+      notes_.warn(
+          "UserRefused",
+          "auth-secret: the password of " + quote_json(user) +
+              " is no whole hash of bcrypt (cost 4 to 14), MD5, SHA-1, SHA-256 or SHA-512; the user cannot log in");
       continue;
     }
     v1::NameValue* entry = auth.add_users();
@@ -224,46 +204,33 @@ void IngressReader::read_external_auth() {
     const auto key = object_of("auth-proxy-set-headers", *name);
     if (!key) return;
     const auto map = reads_.find<kubernetes::ConfigMap>(key->name_space, key->name);
-    if (map == nullptr) return deny("auth-proxy-set-headers", "there is no ConfigMap " + key->name_space + "/" + key->name);
+    if (map == nullptr) {
+      return deny("auth-proxy-set-headers", "there is no ConfigMap " + key->name_space + "/" + key->name);
+    }
     const std::map<std::string, std::string> sorted(map->data().begin(), map->data().end());
     for (const auto& [field, value] : sorted) {
       const std::string ours = our_variables(value, {{"namespace", name_space_}});
       const std::string wrong = unknown_variable(ours);
       if (!is_token(field) || !is_field_value(value) || !wrong.empty()) {
-        return deny("auth-proxy-set-headers", quote_json(field) + (wrong.empty() ? " is no header field" : ": " + wrong));
+        return deny("auth-proxy-set-headers",
+                    quote_json(field) + (wrong.empty() ? " is no header field" : ": " + wrong));
       }
       v1::NameValue* header = message.add_request_headers();
       header->set_name(field);
       header->set_value(ours);
     }
   }
-  if (const auto cache = part("auth-cache-key", defaults_.auth_cache_key)) {
-    const std::string ours = our_variables(*cache, {});
-    const std::string wrong = unknown_variable(ours);
-    if (wrong.empty()) {
-      message.set_cache_key(ours);
-    } else {
-      ignore("auth-cache-key", wrong);
-    }
-  }
-  if (const auto durations = part("auth-cache-duration", defaults_.auth_cache_duration)) {
-    const auto parsed = parse_cache_durations(*durations);
-    if (!parsed) return deny("auth-cache-duration", quote_json(*durations) + " is no list such as 200 202 10m, 401 5m");
-    if (message.cache_key().empty()) {
-      notes_.inform("AnnotationWithoutEffect", "auth-cache-duration: it counts only with auth-cache-key");
-    } else {
-      for (const v1::CacheDuration& duration : *parsed) *message.add_cache() = duration;
-    }
-  }
   // In ingress-nginx a malformed value here takes the whole authentication away.
+  message.set_always_set_cookie(global && defaults_.auth_always_set_cookie);
   if (const auto always = text("auth-always-set-cookie")) {
     const auto parsed = parse_bool(*always);
     if (!parsed) return reject("auth-always-set-cookie", quote_json(*always) + " is not true or false");
     message.set_always_set_cookie(*parsed);
   }
   if (url->tls) {
-    notes_.inform("CertificateVerified", "auth-url: the certificate of " + url->host +
-                                             " is verified against the system's authorities; ingress-nginx did not verify it");
+    notes_.inform("CertificateVerified",
+                  "auth-url: the certificate of " + url->host +
+                      " is verified against the system's authorities; ingress-nginx did not verify it");
   }
   model_->auth = std::move(auth);
 }
@@ -271,7 +238,9 @@ void IngressReader::read_external_auth() {
 void IngressReader::read_client_certificate() {
   const auto name = text("auth-tls-secret");
   if (!name) {
-    if (text("auth-tls-verify-client") || text("auth-tls-match-cn")) ignore("auth-tls-verify-client", "it needs auth-tls-secret");
+    if (text("auth-tls-verify-client") || text("auth-tls-match-cn")) {
+      ignore("auth-tls-verify-client", "it needs auth-tls-secret");
+    }
     return;
   }
   v1::ClientCertificateAccess access;
@@ -279,11 +248,9 @@ void IngressReader::read_client_certificate() {
   if (mode == "off") return;
   if (mode == "optional" || mode == "optional_no_ca") {
     access.set_required(v1::TOGGLE_OFF);
-    if (mode == "optional_no_ca") {
-      notes_.warn("AnnotationNotSupported", "auth-tls-verify-client: optional_no_ca is taken as optional: certificates are verified");
-    }
+    access.set_accept_unknown(mode == "optional_no_ca");
   } else if (mode != "on") {
-    ignore("auth-tls-verify-client", quote_json(mode) + " is none of on, off, optional");
+    ignore("auth-tls-verify-client", quote_json(mode) + " is none of on, off, optional, optional_no_ca");
   }
   const auto unusable = [&](const std::string& why) {
     model_->client_certificate_unusable = true;
@@ -301,7 +268,8 @@ void IngressReader::read_client_certificate() {
   access.set_secret(material->message.name());
   if (const auto depth = number("auth-tls-verify-depth")) access.set_depth(std::clamp(*depth, 1U, 100U));
   if (const auto page = text("auth-tls-error-page")) {
-    if (!is_field_value(*page) || page->find('$') != std::string::npos || !(page->starts_with('/') || page->starts_with("http"))) {
+    if (!is_field_value(*page) || page->find('$') != std::string::npos ||
+        !(page->starts_with('/') || page->starts_with("http"))) {
       return reject("auth-tls-error-page", quote_json(*page) + " is no URL or path");
     }
     access.set_error_page(*page);
@@ -331,7 +299,8 @@ void IngressReader::read_cors() {
       if (origin == "*") {
         any = true;
       } else if (!is_origin(origin)) {
-        return ignore("cors-allow-origin", quote_json(origin) + " is no origin such as https://*.example.com, so CORS stays off");
+        return ignore("cors-allow-origin",
+                      quote_json(origin) + " is no origin such as https://*.example.com, so CORS stays off");
       }
     }
     if (!any) {
@@ -353,29 +322,15 @@ void IngressReader::read_cors() {
     }
     for (const std::string& word : list) add(word);
   };
-  words("cors-allow-methods", "GET, PUT, POST, DELETE, PATCH, OPTIONS", false, [&](const auto& w) { cors.add_allow_methods(w); });
+  words("cors-allow-methods", "GET, PUT, POST, DELETE, PATCH, OPTIONS", false,
+        [&](const auto& w) { cors.add_allow_methods(w); });
   words("cors-allow-headers",
-        "DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,Content-Type,Range,Authorization", true,
-        [&](const auto& w) { cors.add_allow_headers(w); });
+        "DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,Content-Type,Range,Authorization",
+        true, [&](const auto& w) { cors.add_allow_headers(w); });
   words("cors-expose-headers", "", true, [&](const auto& w) { cors.add_expose_headers(w); });
   cors.set_allow_credentials(flag("cors-allow-credentials", true));
   cors.mutable_max_age()->set_seconds(std::min(number("cors-max-age").value_or(1728000), kLongestSeconds));
   *add_filter().mutable_cors() = std::move(cors);
-}
-
-// What guards an application elsewhere and does not exist here: better not served than served open.
-void IngressReader::read_unbuilt_guards() {
-  if (flag("enable-modsecurity", false) || flag("enable-owasp-core-rules", false)) {
-    reject("enable-modsecurity", "there is no ModSecurity; put a web application firewall in front or behind");
-  }
-  if (const auto value = text("ssl-passthrough")) {
-    const auto parsed = parse_bool(*value);
-    if (!parsed) {
-      reject("ssl-passthrough", quote_json(*value) + " is not true or false");
-    } else if (*parsed) {
-      reject("ssl-passthrough", "not supported yet; use a TCP service on a port of its own");
-    }
-  }
 }
 
 std::optional<v1::ExternalAuth> auth_for_host(const AuthRequest& auth, const std::string& host,

@@ -13,8 +13,6 @@ namespace v1 = config::v1;
 
 namespace {
 
-constexpr uint64_t kUsualHeaderBytes = 65536;
-
 void clamp_seconds(uint32_t seconds, google::protobuf::Duration* into) {
   into->set_seconds(std::min(seconds, kLongestSeconds));
 }
@@ -57,7 +55,7 @@ void IngressReader::read_upstream_tls(Speech& speech) {
   const auto verify_text = text("proxy-ssl-verify");
   const auto name = text("proxy-ssl-name");
   if (!speech.tls) {
-    if (secret || verify_text) {
+    if (secret || verify_text || name) {
       notes_.inform("AnnotationWithoutEffect", "proxy-ssl-*: it counts only with backend-protocol HTTPS or GRPCS");
     }
     return;
@@ -66,7 +64,10 @@ void IngressReader::read_upstream_tls(Speech& speech) {
   bool verify = false;
   if (verify_text) {
     const auto parsed = parse_on_off(*verify_text);
-    if (!parsed) notes_.warn("InvalidAnnotation", "proxy-ssl-verify: " + quote_json(*verify_text) + " is not on or off; certificates are verified");
+    if (!parsed) {
+      notes_.warn("InvalidAnnotation",
+                  "proxy-ssl-verify: " + quote_json(*verify_text) + " is not on or off; certificates are verified");
+    }
     verify = parsed.value_or(true);
   }
   std::shared_ptr<const SecretContent> material;
@@ -151,17 +152,22 @@ void IngressReader::read_sizes_and_times() {
     }
     clamp_seconds(*seconds, (model_->proxy.mutable_timeouts()->*time.into)());
   }
-  for (const char* name : {"proxy-request-buffering", "proxy-buffering"}) {
-    if (const auto on = on_off(name); on && *on) {
-      notes_.warn("AnnotationNotSupported", std::string(name) + ": bodies are streamed; on is not supported yet");
-    }
+  if (on_off("proxy-request-buffering").value_or(defaults_.request_buffering)) {
+    model_->proxy.set_request_buffering(v1::TOGGLE_ON);
+  }
+  const uint32_t rate = number("limit-rate").value_or(defaults_.limit_rate_kb);
+  const uint32_t after = number("limit-rate-after").value_or(defaults_.limit_rate_after_kb);
+  if (rate != 0) {
+    v1::Bandwidth* bandwidth = add_filter().mutable_bandwidth();
+    bandwidth->set_bytes_per_second(uint64_t{rate} * 1024);
+    bandwidth->set_after_bytes(uint64_t{after} * 1024);
   }
   if (const auto value = text("proxy-buffer-size")) {
     const auto size = parse_size(*value);
-    if (!size || *size > (uint64_t{1} << 24)) {
+    if (!size) {
       ignore("proxy-buffer-size", quote_json(*value) + " is no size such as 16k");
-    } else if (*size > kUsualHeaderBytes) {
-      model_->proxy.set_max_response_header_bytes(static_cast<uint32_t>(*size));
+    } else if (*size > kResponseHeadBytes) {
+      notes_.warn("AnnotationNotSupported", "proxy-buffer-size: response heads may have 64 KiB, not more");
     }
   }
   model_->access_log = flag("enable-access-log", defaults_.access_log);
@@ -234,7 +240,9 @@ void IngressReader::read_balance() {
 
 void IngressReader::read_affinity() {
   const auto kind = text("affinity");
-  if (text("affinity-canary-behavior") && !model_->canary) ignore("affinity-canary-behavior", "it counts on a canary only");
+  if (text("affinity-canary-behavior") && !model_->canary) {
+    ignore("affinity-canary-behavior", "it counts on a canary only");
+  }
   if (!kind) return;
   if (*kind != "cookie") return ignore("affinity", quote_json(*kind) + " is not cookie");
   v1::SessionAffinity affinity;
@@ -245,7 +253,9 @@ void IngressReader::read_affinity() {
   }
   if (const auto mode = text("affinity-mode")) {
     affinity.set_persistent(*mode == "persistent");
-    if (*mode != "persistent" && *mode != "balanced") ignore("affinity-mode", quote_json(*mode) + " is neither balanced nor persistent");
+    if (*mode != "persistent" && *mode != "balanced") {
+      ignore("affinity-mode", quote_json(*mode) + " is neither balanced nor persistent");
+    }
   }
   if (const auto path = text("session-cookie-path")) {
     if (!path->starts_with('/') || !is_field_value(*path) || path->find(';') != std::string::npos) {
@@ -267,9 +277,12 @@ void IngressReader::read_affinity() {
     for (const char* name : {"None", "Lax", "Strict"}) {
       if (equals_ignore_case(*same_site, name)) affinity.set_same_site(name);
     }
-    if (affinity.same_site().empty()) ignore("session-cookie-samesite", quote_json(*same_site) + " is none of None, Lax, Strict");
+    if (affinity.same_site().empty()) {
+      ignore("session-cookie-samesite", quote_json(*same_site) + " is none of None, Lax, Strict");
+    }
   }
   if (flag("session-cookie-secure", false)) affinity.set_secure(v1::TOGGLE_ON);
+  affinity.set_conditional_same_site_none(flag("session-cookie-conditional-samesite-none", false));
   affinity.set_change_on_failure(flag("session-cookie-change-on-failure", false));
   *model_->proxy.mutable_affinity() = affinity;
   if (model_->balance) notes_.inform("AnnotationWithoutEffect", "upstream-hash-by, load-balance: affinity goes first");
@@ -336,7 +349,7 @@ void IngressReader::read_errors() {
       if (std::find(codes.begin(), codes.end(), *code) == codes.end()) codes.push_back(*code);
     }
   }
-  const bool own_only = flag("disable-proxy-intercept-errors", false);
+  const bool own_only = flag("disable-proxy-intercept-errors", defaults_.own_errors_only);
   if (codes.empty()) return;
   if (fallback == nullptr && !settings_.default_backend.empty()) {
     const auto [name_space, name] = object_name(settings_.default_backend, "");

@@ -56,7 +56,6 @@ class IngressReader {
   void read_external_auth();
   void read_client_certificate();
   void read_cors();
-  void read_unbuilt_guards();
 
   // Values of annotations; what is malformed is ignored with a note.
   [[nodiscard]] std::optional<std::string> text(std::string_view name, std::string_view alias = {}) const {

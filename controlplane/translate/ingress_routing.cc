@@ -55,7 +55,8 @@ void IngressReader::read_rewrite() {
     } else if (model_->rewrite_target.empty()) {
       notes_.inform("AnnotationWithoutEffect", "x-forwarded-prefix: it counts only together with rewrite-target");
     } else if (prefix->find('$') != std::string::npos) {
-      notes_.warn("AnnotationNotSupported", "x-forwarded-prefix: groups of the path are not supported yet in it; it is left out");
+      notes_.warn("AnnotationNotSupported",
+                  "x-forwarded-prefix: groups of the path are not supported yet in it; it is left out");
     } else {
       model_->proxy.mutable_forwarded()->set_prefix(*prefix);
     }
@@ -94,11 +95,13 @@ void IngressReader::read_redirects() {
     const auto url = text(kind.name);
     uint32_t code = kind.code;
     if (const auto wanted = number(kind.code_name)) {
-      const bool known = *wanted >= 300 && *wanted <= kind.highest && *wanted != 304 && *wanted != 305 && *wanted != 306;
+      const bool known =
+          *wanted >= 300 && *wanted <= kind.highest && *wanted != 304 && *wanted != 305 && *wanted != 306;
       if (known) {
         code = *wanted;
       } else {
-        ignore(kind.code_name, std::to_string(*wanted) + " is no code of a redirect up to " + std::to_string(kind.highest));
+        ignore(kind.code_name,
+               std::to_string(*wanted) + " is no code of a redirect up to " + std::to_string(kind.highest));
       }
     }
     if (!url) continue;
@@ -122,8 +125,9 @@ void IngressReader::read_names() {
     const std::string name = normalize_host(entry);
     const HostPatternKind kind = host_pattern_kind(name);
     if (entry.starts_with('~') || kind == HostPatternKind::kInvalid || kind == HostPatternKind::kAny) {
-      notes_.warn("AnnotationNotSupported", "server-alias: " + quote_json(entry) +
-                                                " is left out: only names and \"*.example.com\" are supported, no patterns");
+      notes_.warn("AnnotationNotSupported",
+                  "server-alias: " + quote_json(entry) +
+                      " is left out: only names and \"*.example.com\" are supported, no patterns");
     } else if (std::find(model_->aliases.begin(), model_->aliases.end(), name) == model_->aliases.end()) {
       model_->aliases.push_back(name);
     }
@@ -139,7 +143,8 @@ void IngressReader::add_headers_of(const std::string& annotation, bool request) 
       reject(annotation, quote_json(name) + " is no field name, or its value has control characters");
       return;
     }
-    const std::string ours = our_variables(header, {{"namespace", name_space_}, {"ingress_name", ingress_.metadata().name()}});
+    const std::string ours =
+        our_variables(header, {{"namespace", name_space_}, {"ingress_name", ingress_.metadata().name()}});
     const std::string wrong = request ? unknown_variable(ours) : std::string();
     if (!wrong.empty()) {
       reject(annotation, wrong);
@@ -182,9 +187,12 @@ void IngressReader::read_headers() {
   for (const auto& [field, value] : sorted) {
     const auto& allowed = defaults_.allowed_response_headers;
     if (std::find(allowed.begin(), allowed.end(), field) == allowed.end()) {
-      return deny("custom-headers", field + " is not listed in global-allowed-response-headers of the controller's ConfigMap");
+      return deny("custom-headers",
+                  field + " is not listed in global-allowed-response-headers of the controller's ConfigMap");
     }
-    if (!is_token(field) || !is_field_value(value)) return deny("custom-headers", quote_json(field) + " is no header field");
+    if (!is_token(field) || !is_field_value(value)) {
+      return deny("custom-headers", quote_json(field) + " is no header field");
+    }
     v1::NameValue* set = mods.add_set();
     set->set_name(field);
     // Values are texts here, not templates.

@@ -71,8 +71,10 @@ void read_l4_services(Reads& reads, const Settings& settings, bool udp, Globals&
       continue;
     }
     if (wanted.proxy_in && globals.defaults.real_ip_ranges.empty()) {
-      notes.warn("TrustNeedsRanges", key + ": PROXY headers are read only from the ranges in proxy-real-ip-cidr, and there are none; "
-                                           "the port is not opened");
+      notes.warn("TrustNeedsRanges",
+                 key +
+                     ": PROXY headers are read only from the ranges in proxy-real-ip-cidr, and there are none; "
+                     "the port is not opened");
       continue;
     }
     Speech speech;
@@ -91,7 +93,9 @@ void read_l4_services(Reads& reads, const Settings& settings, bool udp, Globals&
     listener.set_address(settings.l4_address);
     listener.set_port(port);
     if (wanted.proxy_in) {
-      for (const std::string& range : globals.defaults.real_ip_ranges) listener.mutable_proxy_protocol()->add_trusted(range);
+      for (const std::string& range : globals.defaults.real_ip_ranges) {
+        listener.mutable_proxy_protocol()->add_trusted(range);
+      }
     }
     v1::ForwardRule* rule = listener.add_forward();
     rule->set_name(wanted.name_space + "/" + wanted.service + ":" + wanted.port.text());

@@ -156,7 +156,8 @@ class HostMerger {
     std::string reason;
     for (const IngressPtr& ingress : input_.ingresses) {
       if (ingress->canary) continue;
-      const bool here = std::any_of(locations_.begin(), locations_.end(), [&](const Location& l) { return l.ingress == ingress; });
+      const bool here =
+          std::any_of(locations_.begin(), locations_.end(), [&](const Location& l) { return l.ingress == ingress; });
       if (!here) continue;
       std::string why = ingress->regex ? ingress->regex_reason : "";
       for (const Location& location : locations_) {
@@ -272,8 +273,9 @@ class HostMerger {
       match->set_regex(pattern->regex);
       match->set_ignore_case(true);
     } else if (rule.path.find_first_of("?#") != std::string::npos) {
-      note(ingress, true, "InvalidPath",
-           "path " + rule.path + ": a path has no query and no fragment; patterns need use-regex. The path is left out");
+      note(
+          ingress, true, "InvalidPath",
+          "path " + rule.path + ": a path has no query and no fragment; patterns need use-regex. The path is left out");
       return;
     } else if (rule.exact) {
       match->set_exact(rule.path);
@@ -295,7 +297,13 @@ class HostMerger {
   void add_filters(const Location& location, v1::Route& route) {
     const IngressModel& ingress = *location.ingress;
     const std::string& path = location.rule->path;
-    for (const v1::HttpFilter& filter : ingress.filters) *route.add_filters() = filter;
+    for (const v1::HttpFilter& filter : ingress.filters) {
+      v1::HttpFilter* added = route.add_filters();
+      *added = filter;
+      if (added->has_error_pages()) {
+        add_facts(ingress, *location.rule, *added->mutable_error_pages()->mutable_request_headers());
+      }
+    }
     const bool redirect = (certificate_ && ingress.ssl_redirect) || ingress.force_ssl_redirect;
     if (redirect && !is_among(path, defaults_.no_tls_redirect_locations)) {
       v1::TlsRedirect* to_tls = route.add_filters()->mutable_tls_redirect();
@@ -350,10 +358,37 @@ class HostMerger {
       proxy->mutable_affinity()->set_path(!ingress.cookie_path.empty() ? ingress.cookie_path : plain ? rule.path : "/");
     }
     if (!proxy->host_rewrite().empty()) {
-      proxy->set_host_rewrite(our_variables(proxy->host_rewrite(), {{"service_name", rule.service}, {"service_port", rule.port}}));
+      proxy->set_host_rewrite(
+          our_variables(proxy->host_rewrite(), {{"service_name", rule.service}, {"service_port", rule.port}}));
+    }
+    if (!proxy->fallback_upstream().empty()) {
+      const auto fact = [&](const char* name, const std::string& value) {
+        v1::NameValue* header = proxy->add_fallback_headers();
+        header->set_name(name);
+        header->set_value(value);
+      };
+      fact("X-Code", "503");
+      fact("X-Format", "$header_accept");
+      fact("X-Original-URI", "$request_uri");
+      add_facts(ingress, rule, *proxy->mutable_fallback_headers());
     }
     proxy->add_backends()->set_upstream(rule.upstream->name());
     if (location.canary_of != nullptr) add_canary(*location.canary_of, *location.canary_rule, route);
+  }
+
+  // What a default backend is told about the Ingress, as ingress-nginx does.
+  static void add_facts(const IngressModel& ingress, const PathRule& rule,
+                        google::protobuf::RepeatedPtrField<v1::NameValue>& into) {
+    const std::pair<const char*, const std::string&> facts[] = {{"X-Namespace", ingress.ref.namespace_()},
+                                                                 {"X-Ingress-Name", ingress.ref.name()},
+                                                                 {"X-Service-Name", rule.service},
+                                                                 {"X-Service-Port", rule.port}};
+    for (const auto& [name, value] : facts) {
+      if (value.empty()) continue;
+      v1::NameValue* header = into.Add();
+      header->set_name(name);
+      header->set_value(value);
+    }
   }
 
   void add_canary(const IngressModel& ingress, const PathRule& rule, v1::Route& route) {
@@ -364,6 +399,7 @@ class HostMerger {
     v1::Backend* backend = proxy->add_backends();
     backend->set_upstream(rule.upstream->name());
     backend->set_weight(canary.weight);
+    if (proxy->has_affinity() && !canary.sticky) backend->set_sticky(v1::TOGGLE_OFF);
     const auto choose = [&](bool header, const std::string& name, uint32_t which) {
       v1::BackendChoice* choice = proxy->add_choices();
       choice->set_backend(which);
@@ -380,7 +416,8 @@ class HostMerger {
         if (path_pattern(pattern, &why)) {
           choose(true, canary.header, 1)->set_regex(pattern);
         } else {
-          note(ingress, true, "PatternNotSupported", "canary-by-header-pattern: " + why + "; no request is chosen by it");
+          note(ingress, true, "PatternNotSupported",
+               "canary-by-header-pattern: " + why + "; no request is chosen by it");
         }
       } else {
         choose(true, canary.header, 1)->set_exact("always");
@@ -412,8 +449,9 @@ class HostMerger {
 
   void add_redirected_name() {
     if (input_.redirected_name.empty()) return;
-    const auto wishing = std::find_if(input_.ingresses.begin(), input_.ingresses.end(),
-                                      [](const IngressPtr& ingress) { return ingress->from_to_www && !ingress->canary; });
+    const auto wishing = std::find_if(input_.ingresses.begin(), input_.ingresses.end(), [](const IngressPtr& ingress) {
+      return ingress->from_to_www && !ingress->canary;
+    });
     MergedHost merged;
     v1::VirtualHost& host = merged.message;
     host.set_name(std::string(kTable) + "/" + input_.redirected_name);

@@ -1,8 +1,8 @@
-// merge.h -- the Ingresses of one host made into its VirtualHost: who wins, in which order paths match, what is implied.
+// merge.h -- the Ingresses of one host made into its VirtualHost: who wins, in what order paths match, what is implied.
 // Thread: any (pure).   Owner: the caller.
 //
-// Paths of a host match as in ingress-nginx: exact, then the longest prefix; or, as soon as one Ingress of the host uses
-// regular expressions (use-regex, or a rewrite-target that is not the path), all of them as patterns without case,
+// Paths of a host match as in ingress-nginx: exact, then the longest prefix; or, as soon as one Ingress of the host
+// uses regular expressions (use-regex, or a rewrite-target that is not the path), all of them as patterns without case,
 // anchored at the start only, the longest pattern first.
 #pragma once
 

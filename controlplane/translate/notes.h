@@ -11,7 +11,8 @@
 
 namespace headgate::translate {
 
-inline control::v1::ObjectRef reference_to(std::string group, std::string kind, const kubernetes::ObjectMeta& metadata) {
+inline control::v1::ObjectRef reference_to(std::string group, std::string kind,
+                                           const kubernetes::ObjectMeta& metadata) {
   control::v1::ObjectRef ref;
   ref.set_group(std::move(group));
   ref.set_kind(std::move(kind));

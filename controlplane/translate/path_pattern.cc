@@ -23,7 +23,8 @@ std::optional<PathPattern> path_pattern(std::string_view path, std::string* why)
     pattern.regex += c;
     if (c != '(' || in_class) continue;
     const std::string_view rest = path.substr(i + 1);
-    const bool named = (rest.starts_with("?<") && !rest.starts_with("?<=") && !rest.starts_with("?<!")) || rest.starts_with("?P<");
+    const bool named =
+        (rest.starts_with("?<") && !rest.starts_with("?<=") && !rest.starts_with("?<!")) || rest.starts_with("?P<");
     if (named) {
       const size_t start = rest.find('<') + 1;
       const size_t end = rest.find('>');

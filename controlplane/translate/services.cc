@@ -61,7 +61,8 @@ void take_app_protocol(std::string_view app_protocol, Speech& speech) {
   if (app_protocol == "grpc") speech.protocol = v1::UPSTREAM_GRPC;
   if (equals_ignore_case(app_protocol, "https")) {
     speech.tls.emplace();
-    speech.tls->set_verify(v1::TOGGLE_OFF);  // as backend-protocol HTTPS: pods rarely have certificates that could be verified
+    // As backend-protocol HTTPS: pods rarely have certificates that could be verified.
+    speech.tls->set_verify(v1::TOGGLE_OFF);
   }
 }
 
@@ -102,7 +103,8 @@ UpstreamPtr service_upstream(Reads& reads, const Settings& settings, const v1::C
   const kubernetes::ServiceSpec& about = object->spec();
   const bool external = about.type() == "ExternalName";
   if (external && !settings.allow_external_names) {
-    return unavailable("the Service " + base + " is of the type ExternalName, which is refused unless the controller allows it");
+    return unavailable("the Service " + base +
+                       " is of the type ExternalName, which is refused unless the controller allows it");
   }
   const kubernetes::ServicePort* found = find_port(*object, port);
   PortRef canonical = port;
@@ -116,8 +118,15 @@ UpstreamPtr service_upstream(Reads& reads, const Settings& settings, const v1::C
   if (headless || external) speech.by_address = false;  // nothing to send to but the endpoints
   spec->message.set_name(base + ":" + canonical.text() + variant_of(speech));
   fill(speech, connection, spec->message);
+  // As ingress-nginx names it, so that cookies it gave out go on working.
+  if (speech.protocol != v1::UPSTREAM_STREAM && speech.protocol != v1::UPSTREAM_DATAGRAM) {
+    spec->message.set_sticky_name(std::string(name_space) + "-" + std::string(service) + "-" +
+                                  std::to_string(canonical.number));
+  }
   if (external) {
-    if (!is_valid_host_name(about.external_name())) return unavailable("the Service " + base + " has no valid externalName");
+    if (!is_valid_host_name(about.external_name())) {
+      return unavailable("the Service " + base + " has no valid externalName");
+    }
     add_endpoint(*spec, normalize_host(about.external_name()), canonical.number);
     return spec;
   }
@@ -162,7 +171,9 @@ v1::EndpointShard shard_of(const kubernetes::EndpointSlice& slice, const std::ve
   for (const kubernetes::SliceEndpoint& endpoint : slice.endpoints()) {
     if (endpoint.addresses().empty()) continue;
     const std::string& address = endpoint.addresses(0);
-    if (slice.address_type() == "FQDN" ? !is_valid_host_name(address) : !IpAddress::parse(address).has_value()) continue;
+    if (slice.address_type() == "FQDN" ? !is_valid_host_name(address) : !IpAddress::parse(address).has_value()) {
+      continue;
+    }
     v1::Endpoint* into = shard.add_endpoints();
     into->set_host(address);
     const kubernetes::EndpointConditions& conditions = endpoint.conditions();

@@ -16,8 +16,9 @@ using world::ObjectKind;
 
 namespace {
 
-constexpr std::array<ObjectKind, 6> kKinds{ObjectKind::kIngress,       ObjectKind::kIngressClass, ObjectKind::kService,
-                                           ObjectKind::kEndpointSlice, ObjectKind::kSecret,       ObjectKind::kConfigMap};
+constexpr std::array<ObjectKind, 6> kKinds{ObjectKind::kIngress, ObjectKind::kIngressClass,
+                                           ObjectKind::kService, ObjectKind::kEndpointSlice,
+                                           ObjectKind::kSecret,  ObjectKind::kConfigMap};
 
 // Uses by what belongs to no Ingress come first.
 const Precedence kGlobalUser{"", "", ""};
@@ -64,7 +65,6 @@ void Translator::reset() {
   upstreams_.clear();
   upstreams_of_service_.clear();
   secret_uses_.clear();
-  authorities_.clear();
   feeds_.clear();
   notes_of_.clear();
   note_places_.clear();
@@ -97,8 +97,12 @@ const Output& Translator::update(const world::World& world) {
   if (refresh_globals(world, changed)) {
     // What everything rests on is another: all from the beginning.
     dirty_ingresses.clear();
-    world.objects(ObjectKind::kIngress).visit_all([&](const ObjectKey& key, const kube::ObjectPtr&) { dirty_ingresses.insert(key); });
-    world.objects(ObjectKind::kEndpointSlice).visit_all([&](const ObjectKey& key, const kube::ObjectPtr&) { dirty_slices_.insert(key); });
+    world.objects(ObjectKind::kIngress).visit_all([&](const ObjectKey& key, const kube::ObjectPtr&) {
+      dirty_ingresses.insert(key);
+    });
+    world.objects(ObjectKind::kEndpointSlice).visit_all([&](const ObjectKey& key, const kube::ObjectPtr&) {
+      dirty_slices_.insert(key);
+    });
   } else {
     for (const ReadKey& key : changed) {
       const auto readers = readers_.find(key);
@@ -129,12 +133,15 @@ bool Translator::refresh_globals(const world::World& world, const std::set<ReadK
   Reads reads(world, secrets_);
   Globals now = read_globals(reads, settings_);
   const auto name_of = [](const UpstreamPtr& spec) { return spec == nullptr ? std::string() : spec->name(); };
-  const bool all = fresh_ || now.config != globals_.config || name_of(now.default_backend) != name_of(globals_.default_backend);
+  const bool all =
+      fresh_ || now.config != globals_.config || name_of(now.default_backend) != name_of(globals_.default_backend);
   if (all) {
     reset();
   } else {
     for (const UpstreamPtr& spec : globals_.upstreams) leave_upstream(spec->name(), kGlobalUser);
-    for (const v1::Listener& listener : globals_.l4_listeners) put(control::v1::KIND_LISTENER, listener.name(), nullptr);
+    for (const v1::Listener& listener : globals_.l4_listeners) {
+      put(control::v1::KIND_LISTENER, listener.name(), nullptr);
+    }
     if (globals_.default_certificate != nullptr) {
       const std::string& name = globals_.default_certificate->message.name();
       secret_uses_[name].users.erase(kGlobalUser);
@@ -204,10 +211,6 @@ void Translator::withdraw(const IngressModel& model) {
     secret_uses_[secret->message.name()].users.erase(model.precedence);
     dirty_secrets_.insert(secret->message.name());
   }
-  if (model.client_certificate) {
-    erase_from(authorities_, model.client_certificate->secret(), model.precedence);
-    dirty_listeners_ = true;
-  }
   const auto at = std::lower_bound(output_.admitted.begin(), output_.admitted.end(), model.ref, admitted_before);
   if (at != output_.admitted.end() && !admitted_before(model.ref, *at)) output_.admitted.erase(at);
 }
@@ -225,15 +228,12 @@ void Translator::enter(const IngressPtr& model) {
     use.users.insert(model->precedence);
     dirty_secrets_.insert(secret->message.name());
   }
-  if (model->client_certificate) {
-    authorities_[model->client_certificate->secret()].insert(model->precedence);
-    dirty_listeners_ = true;
-  }
   const auto at = std::lower_bound(output_.admitted.begin(), output_.admitted.end(), model->ref, admitted_before);
   output_.admitted.insert(at, model->ref);
 }
 
-void Translator::enter_upstream(const UpstreamPtr& spec, const Precedence& user, const std::optional<v1::LoadBalancing>& balance) {
+void Translator::enter_upstream(const UpstreamPtr& spec, const Precedence& user,
+                                const std::optional<v1::LoadBalancing>& balance) {
   upstreams_[spec->name()][user] = {spec, balance};
   dirty_upstreams_.insert(spec->name());
 }
@@ -347,11 +347,14 @@ bool Translator::hold_against_check(MergedHost& host, std::vector<Note>& notes) 
         routes.insert(index);
         const v1::Route& route = host.message.routes(index);
         if (step == Step::kAnswer503 && route.origin_size() > 0) {
-          notes.push_back({host.origin[route.origin(0)], true, "NotServable", "route " + route.name() + ": " + what + "; it answers 503"});
+          notes.push_back({host.origin[route.origin(0)], true, "NotServable",
+                           "route " + route.name() + ": " + what + "; it answers 503"});
         }
         continue;
       }
-      for (const ObjectRef& ref : host.origin) notes.push_back({ref, true, "NotServable", what + "; the host answers 503"});
+      for (const ObjectRef& ref : host.origin) {
+        notes.push_back({ref, true, "NotServable", what + "; the host answers 503"});
+      }
       host.message.clear_filters();
       host.message.clear_aliases();
       for (int i = 0; i < host.message.routes_size(); ++i) routes.insert(i);
@@ -470,29 +473,15 @@ void Translator::rebuild_secrets() {
       secret_uses_.erase(use);
     } else {
       put(control::v1::KIND_TLS_SECRET, name, use->second.content->resource);
-      if (authorities_.contains(name)) dirty_listeners_ = true;
     }
   }
 }
 
 void Translator::rebuild_listeners() {
-  // The authorities of all hosts together: what a client is asked for. Which of them counts, its host's filter says.
-  v1::TlsSecret authorities;
-  authorities.set_name(kClientAuthorities);
-  for (const auto& [name, users] : authorities_) {
-    authorities.mutable_ca_pem()->append(secret_uses_.at(name).content->message.ca_pem() + "\n");
-  }
-  const bool asked = !authorities.ca_pem().empty();
-  if (asked) {
-    put_message(control::v1::KIND_TLS_SECRET, kClientAuthorities, authorities, {});
-  } else {
-    put(control::v1::KIND_TLS_SECRET, kClientAuthorities, nullptr);
-  }
   HostCertificates certificates;
   for (const auto& [name, entry] : hosts_) certificates.insert(entry.certificates.begin(), entry.certificates.end());
   std::set<std::string> made;
-  for (const v1::Listener& listener :
-       http_listeners(settings_, globals_, certificates, asked ? kClientAuthorities : "")) {
+  for (const v1::Listener& listener : http_listeners(settings_, globals_, certificates)) {
     made.insert(listener.name());
     put_message(control::v1::KIND_LISTENER, listener.name(), listener, {});
   }
@@ -569,7 +558,8 @@ void Translator::finish() {
       while (old < list.size() && before(list[old], name)) merged.push_back(std::move(list[old++]));
       const bool there = old < list.size() && list[old]->kind == name.first && list[old]->name == name.second;
       if (resource != nullptr) {
-        const bool same = there && list[old]->version == resource->version && same_origin(list[old]->origin, resource->origin);
+        const bool same =
+            there && list[old]->version == resource->version && same_origin(list[old]->origin, resource->origin);
         merged.push_back(same ? std::move(list[old]) : std::move(resource));
       }
       if (there) ++old;

@@ -2,9 +2,9 @@
 // Thread: one at a time.   Owner: the controller.
 //
 // translate() is a pure function. Translator gives the same for each World it is shown, but looks only at what changed
-// since the one before: each result remembers which objects it was made from. An Ingress that changed costs its reading,
-// the hosts it names and the Upstreams it uses; an EndpointSlice its shard; a Secret its readers; the controller's
-// ConfigMap everything.
+// since the one before: each result remembers which objects it was made from. An Ingress that changed costs its
+// reading, the hosts it names and the Upstreams it uses; an EndpointSlice its shard; a Secret its readers; the
+// controller's ConfigMap everything.
 #pragma once
 
 #include <map>
@@ -63,7 +63,8 @@ class Translator {
   void read_again(const world::World& world, const world::ObjectKey& key);
   void withdraw(const IngressModel& model);
   void enter(const IngressPtr& model);
-  void enter_upstream(const UpstreamPtr& spec, const Precedence& user, const std::optional<config::v1::LoadBalancing>& balance);
+  void enter_upstream(const UpstreamPtr& spec, const Precedence& user,
+                      const std::optional<config::v1::LoadBalancing>& balance);
   void leave_upstream(const std::string& name, const Precedence& user);
   void settle_names();
   void rebuild_host(const std::string& name);
@@ -95,7 +96,6 @@ class Translator {
   std::map<std::string, std::map<Precedence, UpstreamUser>> upstreams_;
   std::map<world::ObjectKey, std::set<std::string>> upstreams_of_service_;
   std::map<std::string, SecretUse> secret_uses_;
-  std::map<std::string, std::set<Precedence>> authorities_;  // TlsSecrets that judge client certificates
   std::map<std::string, Feed> feeds_;  // by Upstream
   std::map<std::string, std::vector<Note>> notes_of_;        // by source
 

@@ -114,7 +114,9 @@ std::optional<Url> parse_url(std::string_view text) {
   size_t end = std::min({text.find('/'), text.find('?'), text.find("$request_uri"), text.find("$uri"), text.size()});
   std::string_view authority = text.substr(0, end);
   url.target = text.substr(end);
-  if (authority.find('@') != std::string_view::npos || authority.find('#') != std::string_view::npos) return std::nullopt;
+  if (authority.find('@') != std::string_view::npos || authority.find('#') != std::string_view::npos) {
+    return std::nullopt;
+  }
   url.port = url.tls ? 443 : 80;
   const size_t bracket = authority.starts_with('[') ? authority.find(']') : std::string_view::npos;
   const size_t colon = authority.rfind(':');
@@ -175,7 +177,8 @@ std::string our_variables(std::string_view text, const Constants& constants) {
       out += constant->second;
       continue;
     }
-    const auto ours = std::find_if(kOurNames.begin(), kOurNames.end(), [&](const auto& row) { return row.first == name; });
+    const auto ours =
+        std::find_if(kOurNames.begin(), kOurNames.end(), [&](const auto& row) { return row.first == name; });
     out += ours == kOurNames.end() ? std::string(whole) : "${" + std::string(ours->second) + "}";
   }
   return out;

@@ -1,5 +1,6 @@
 #include "dataplane/explain/question.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "dataplane/base/number.h"
@@ -62,6 +63,10 @@ bool is_token(std::string_view text) {
   return true;
 }
 
+bool has_control(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; });
+}
+
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
@@ -105,10 +110,12 @@ Result<void> parse(Question& question, std::string& problem) {
     const size_t colon = line.find(':');
     const std::string_view name = std::string_view(line).substr(0, colon);
     if (colon == std::string::npos || !is_token(name)) return fail("'" + line + "': expected NAME: VALUE");
+    const std::string_view value = trimmed(std::string_view(line).substr(colon + 1));
+    if (has_control(value)) return fail("the value of '" + std::string(name) + "' holds control characters");
     if (equals_ignore_case(name, "host")) {
-      question.authority = trimmed(std::string_view(line).substr(colon + 1));
+      question.authority = value;
     } else {
-      question.fields.emplace_back(name, trimmed(std::string_view(line).substr(colon + 1)));
+      question.fields.emplace_back(name, value);
     }
   }
   return {};

@@ -26,6 +26,7 @@ struct HttpLimits {
   uint64_t body_bytes = 64ULL * 1024 * 1024;  // 0: no limit
   bool allow_underscore_names = false;        // header names with '_' are dropped unless allowed
   uint32_t max_requests_per_connection = 0;   // 0: no limit
+  uint32_t max_streams = 128;                 // of an HTTP/2 connection at once
   std::chrono::nanoseconds header_timeout = std::chrono::seconds(10);  // first byte of a head to its end
   std::chrono::nanoseconds body_timeout = std::chrono::seconds(30);    // between two reads of a body
   std::chrono::nanoseconds idle_timeout = std::chrono::seconds(60);    // keep-alive, no request

@@ -38,7 +38,7 @@ ServerConnection::~ServerConnection() {
 
 void ServerConnection::start(Buffer initial) {
   const std::array<nghttp2_settings_entry, 4> settings = {
-      {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, kMaxStreams},
+      {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits_.max_streams},
        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kServerStreamWindow},
        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<uint32_t>(std::min<size_t>(limits_.header_bytes, 1U << 30))},
        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}}};
@@ -175,7 +175,7 @@ int ServerConnection::check_closed_stream(const nghttp2_frame_hd& frame) {
 int ServerConnection::on_headers_begin(const nghttp2_frame& frame) {
   if (frame.hd.type != NGHTTP2_HEADERS || frame.headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
   budget_.note_stream(worker().loop.now());
-  if (alive_ >= kMaxStreams) {
+  if (alive_ >= limits_.max_streams) {
     // nghttp2 counts streams that are open; ours may still be at work for one that was reset in this turn.
     (void)nghttp2_submit_rst_stream(session(), NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_REFUSED_STREAM);
     return 0;

@@ -1,6 +1,6 @@
 // server_connection.h -- HTTP/2 on an accepted connection: a Session whose streams are Exchanges.
 //
-// What a client may cost is bounded by AbuseBudget, kMaxStreams, the two windows, and one chunk per stream.
+// What a client may cost is bounded by AbuseBudget, HttpLimits::max_streams, the two windows, and one chunk per stream.
 // Spec: RFC 9113.   Thread: worker.   Owner: worker::Session.
 #pragma once
 
@@ -41,8 +41,6 @@ class RecentStreams {
 
 class ServerConnection final : public Pooled<ServerConnection>, public Session {
  public:
-  static constexpr uint32_t kMaxStreams = 128;
-
   // `limits`, `sink` and `owner` outlive the connection. `scheme` is how clients reach the listener.
   ServerConnection(WorkerContext& worker, std::unique_ptr<net::ByteStream> stream, const http::HttpLimits& limits,
                    http::ExchangeSink& sink, ServerConnectionOwner& owner, http::Scheme scheme);

@@ -85,6 +85,7 @@ void Build::add_http(const v1::Listener& message, Listener& listener) {
   listener.http.header_fields = limits.header_fields();
   listener.http.target_bytes = limits.target_bytes();
   listener.http.body_bytes = limits.body_bytes();
+  listener.http.max_streams = limits.streams_per_connection();
   listener.http.max_requests_per_connection = limits.requests_per_connection();
   listener.http.header_timeout = to_duration(timeouts.header());
   listener.http.body_timeout = to_duration(timeouts.body());

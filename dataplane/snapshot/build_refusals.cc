@@ -6,6 +6,7 @@
 namespace headgate::snapshot {
 namespace {
 
+constexpr uint32_t kResponseHeadBytes = 65536;
 constexpr const char* kNotBuilt = "is not built in: only the default can be had";
 
 }  // namespace
@@ -37,6 +38,9 @@ void Build::refuse_what_is_not_built() {
 std::string Build::unbuilt_option(const v1::ProxyAction& action) {
   if (action.response_buffering() == v1::TOGGLE_ON) return "response_buffering is not built in";
   if (action.auto_http() == v1::TOGGLE_ON) return "auto_http is not built in";
+  if (action.has_max_response_header_bytes() && action.max_response_header_bytes() != kResponseHeadBytes) {
+    return "max_response_header_bytes is not built in: heads may have 65536 bytes";
+  }
   return {};
 }
 

@@ -41,6 +41,13 @@ class Controller:
         path.write_text(json.dumps(config))
         self.say(f"file {name} {path}")
 
+    def publish_manifests(self, text, http, https=0, default_backend="", name="gw"):
+        """What the translation of Ingress objects makes of these manifests (YAML or JSON, several documents)."""
+        self.files += 1
+        path = self.directory / f"{self.files}.yaml"
+        path.write_text(text)
+        self.say(f"manifests {name} {path} {http} {https} {default_backend}".rstrip())
+
     def facts(self):
         """[ProxyFacts as a dict], one per dataplane."""
         self.process.stdin.write("facts\n")

@@ -289,6 +289,44 @@ def test_bandwidth(start, backend):
         assert time.monotonic() - began >= 0.7 > fast
 
 
+# -- error pages
+
+def test_error_pages_from_another_server(start, backend):
+    def say(method, target, fields):
+        return int(fields["x-code"]) if fields["x-code"] != "502" else 200, [("X-Page", "1"), ("Content-Type", "text/plain")], \
+            json.dumps([method, target, fields]).encode()
+
+    with Scripted(say) as pages:
+        port = free_port()
+        rule = {"error_pages": {"statuses": [404, 502, 503], "to": pages.url, "headers": {"X-Namespace": "shop", "X-Service-Port": "80"}}}
+        server = start(proxied(port, backend.url, rule))
+        answer = fetch(port, "/status/404?q=1", "POST", [("Accept", "text/html"), ("X-Own", "1"), ("If-None-Match", '"x"')], b"gone",
+                       authority="shop.example")
+        assert answer.status == 404 and answer["x-page"] == "1" and answer["x-backend"] is None
+        method, target, fields = json.loads(answer.body)
+        assert (method, target) == ("POST", "/") and fields["host"] == "shop.example" and fields["x-own"] == "1"
+        assert fields["x-code"] == "404" and fields["x-format"] == "text/html" and fields["x-original-uri"] == "/status/404?q=1"
+        assert fields["x-namespace"] == "shop" and fields["x-service-port"] == "80" and len(fields["x-request-id"]) == 32
+        assert fields.get("content-length", "0") == "0" and "if-none-match" not in fields, "the body was for the application"
+        assert fetch(port, "/reset").status == 200  # its own idea of a 502
+        assert fetch(port, "/status/500").body == b"as asked" and fetch(port, "/echo").status == 200
+        assert fetch(port, "/status/404", "HEAD").status == 404
+        with Raw(port) as client:  # the connection goes on
+            for _ in range(5):
+                assert client.request("/status/404")["x-page"] == "1" and client.request("/echo")["x-page"] is None
+        rule["error_pages"]["upstream_errors"] = False
+        server.reload(proxied(port, backend.url, rule))
+        assert fetch(port, "/status/404").body == b"as asked" and fetch(port, "/reset")["x-page"] == "1"
+        # Nobody makes pages: the first status, with our own text.
+        server.reload(proxied(port, backend.url, {"error_pages": {"statuses": 404, "to": f"http://127.0.0.1:{free_port()}"}}))
+        answer = fetch(port, "/status/404")
+        assert answer.status == 404 and b"Not Found" in answer.body
+        server.reload(proxied(port, backend.url, {"error_pages": {"statuses": [404], "body": "<p>lost</p>"}, "cors": {}}))
+        answer = fetch(port, "/status/404", headers=[("Origin", "https://a.example")])
+        assert answer.status == 404 and answer.body == b"<p>lost</p>" and answer["content-type"] == "text/html"
+        assert answer["access-control-allow-origin"] is not None  # filters see the page
+
+
 # -- mirror
 
 def test_mirror(start, backend):
@@ -424,7 +462,7 @@ def test_refused_files(start):
                        ({"basic_auth": {"users": {"a": "$2y$31$" + "a" * 53}}}, "bcrypt"), ({"rate_limit": {}}, "requests"),
                        ({"rate_limit": {"requests": 1, "key": "$nonsense"}}, "nonsense"),
                        ({"external_auth": {"to": "upstream://none"}}, "no upstream"),
-                       ({"mirror": {}}, "to"),
+                       ({"error_pages": {"statuses": 404}}, "either an upstream or a body"), ({"mirror": {}}, "to"),
                        ({"satisfy": "some"}, "any"), ({"compress": {"encodings": "lzma"}}, "zstd"), ({"allow": "10.0.0.0/99"}, "CIDR"),
                        ({"external_auth": {"to": "http://127.0.0.1:1", "response_headers": "Content-Length"}}, "framing")]:
         assert said in server.reload(config(port, rule), expect=1), rule

@@ -87,12 +87,12 @@ void check_basic_auth(const BasicAuth& auth, Problems& problems) {
     }
     const std::string& hash = auth.users(i).value();
     bool known = false;
-    for (const std::string_view prefix : {"$2a$", "$2b$", "$2y$", "$apr1$", "{SHA}", "$5$", "$6$"}) {
+    for (const std::string_view prefix : {"$2a$", "$2b$", "$2y$", "$apr1$", "$1$", "{SHA}", "{SSHA}", "$5$", "$6$"}) {
       known = known || hash.starts_with(prefix);
     }
     if (!known)
       problems.error("value", "password-hash",
-                     "expected a bcrypt, apr1, SHA-1, SHA-256 or SHA-512 hash; plain passwords are refused");
+                     "expected a bcrypt, MD5, SHA-1, SHA-256 or SHA-512 hash; plain passwords are refused");
   }
 }
 

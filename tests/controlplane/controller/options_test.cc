@@ -54,7 +54,7 @@ TEST(ControllerOptions, RefusesWhatCannotWork) {
       {{"-log-level", "loud"}, "expected one of"},
       {{"serve"}, "unexpected word 'serve'"},
       {{"check"}, "check needs -f"},
-      {{"-watch-namespace", "a", "-watch-namespace", "b"}, "one namespace"},
+      {{"-watch-namespace", "a", "-watch-namespace", "b", "-watch-namespace", "a"}, "given before"},
   };
   for (const auto& row : kRows) {
     const ParsedOptions parsed = parse(row.words);

@@ -21,36 +21,6 @@ std::string read_file(const fs::path& path) {
   return text.str();
 }
 
-Settings settings_of(const std::string& yaml) {
-  Settings settings;
-  std::istringstream lines(yaml);
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.starts_with("# settings: ")) continue;
-    std::istringstream words(line.substr(12));
-    std::string key;
-    std::string value;
-    words >> key >> value;
-    const std::map<std::string, std::string*> texts{
-        {"config_map", &settings.config_map},         {"tcp_services", &settings.tcp_services},
-        {"udp_services", &settings.udp_services},     {"default_certificate", &settings.default_certificate},
-        {"default_backend", &settings.default_backend}, {"class_name", &settings.class_name}};
-    const std::map<std::string, bool*> flags{{"allow_external_names", &settings.allow_external_names},
-                                             {"allow_cross_namespace", &settings.allow_cross_namespace},
-                                             {"disable_catch_all", &settings.disable_catch_all},
-                                             {"watch_without_class", &settings.watch_without_class}};
-    if (texts.contains(key)) {
-      *texts.at(key) = value;
-    } else if (flags.contains(key)) {
-      *flags.at(key) = value == "true";
-    } else if (key == "adopted_controller") {
-      settings.adopted_controllers.push_back(value);
-    } else {
-      ADD_FAILURE() << "unknown setting " << key;
-    }
-  }
-  return settings;
-}
-
 std::string json_of(const google::protobuf::Message& message) {
   std::string json;
   google::protobuf::util::JsonPrintOptions options;

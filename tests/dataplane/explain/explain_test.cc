@@ -132,7 +132,8 @@ TEST(Question, Refusals) {
   for (const Question& bad :
        {Question{.url = "shop.example/"}, Question{.url = "http:///x"}, Question{.url = "http://a:0/"},
         Question{.url = "http://a:99999/"}, Question{.url = "http://a/", .method = "G T"},
-        Question{.url = "http://a/", .headers = {"nothing"}}, Question{.url = "http://a/", .client = "here"}}) {
+        Question{.url = "http://a/", .headers = {"nothing"}}, Question{.url = "http://a/", .headers = {"X-A: a\r\nX-B: b"}},
+        Question{.url = "http://a/", .client = "here"}}) {
     Question question = bad;
     std::string problem;
     EXPECT_FALSE(parse(question, problem)) << bad.url;

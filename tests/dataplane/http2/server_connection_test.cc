@@ -238,6 +238,27 @@ TEST_F(ServerTest, AnswersManyStreamsInOneWrite) {
   EXPECT_TRUE(server_->idle());
 }
 
+class FewStreamsTest : public ServerTest {
+ protected:
+  FewStreamsTest() { limits_.max_streams = 3; }
+};
+
+TEST_F(FewStreamsTest, WhoDoesNotKnowTheLimitIsToldAndWhoKnowsItWaits) {
+  std::vector<int32_t> ids;
+  for (int i = 0; i < 5; ++i) ids.push_back(request(get("/")));  // before our SETTINGS have arrived
+  turn();
+  EXPECT_EQ(nghttp2_session_get_remote_settings(client_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS), 3U);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(got_[ids[i]].field(":status"), i < 3 ? "200" : "") << i;
+    EXPECT_EQ(got_[ids[i]].reset, i < 3 ? std::nullopt : std::optional<uint32_t>(NGHTTP2_REFUSED_STREAM)) << i;
+  }
+  ids.clear();
+  for (int i = 0; i < 5; ++i) ids.push_back(request(get("/")));
+  turn();
+  for (const int32_t id : ids) EXPECT_EQ(got_[id].field(":status"), "200");
+  EXPECT_EQ(ended_, 8);
+}
+
 TEST_F(ServerTest, HeadIsThatOfTheRequest) {
   handler_ = [](http::Exchange& exchange) {
     const http::RequestHead& head = exchange.request();

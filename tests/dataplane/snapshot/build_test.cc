@@ -74,6 +74,7 @@ TEST(Build, WhatIsNotBuiltIsRefused) {
       {"original_destination", [](ResourceSet& s) { s.mutable_listeners(0)->set_original_destination(true); }},
       {"normalize_path", [](ResourceSet& s) { s.mutable_route_tables(0)->set_normalize_path(config::v1::TOGGLE_OFF); }},
       {"response_buffering", [](ResourceSet& s) { proxy_of(s).set_response_buffering(config::v1::TOGGLE_ON); }},
+      {"max_response_header_bytes", [](ResourceSet& s) { proxy_of(s).set_max_response_header_bytes(100000); }},
   };
   for (const auto& [said, change] : rows) EXPECT_NE(problem_of(change).find(said), std::string::npos) << said;
 }

@@ -2,6 +2,9 @@
 // standard input. For tests of the dataplane with the real binary, and for measuring.
 //
 //   file SET PATH          publish what the users' JSON file PATH says
+//   manifests SET PATH HTTP HTTPS [BACKEND]
+//                          publish what the Kubernetes manifests in PATH become, with listeners at these ports of
+//                          127.0.0.1, the ConfigMap shop/config and the default backend BACKEND (NAMESPACE/SERVICE)
 //   hosts SET COUNT PORT   publish COUNT virtual hosts on a listener at 127.0.0.1:PORT, each with an Upstream and a shard
 //   change SET INDEX TEXT  host INDEX of `hosts` answers TEXT from now on
 //   withdraw SET
@@ -23,7 +26,9 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include "controlplane/kube/manifests.h"
 #include "controlplane/publish/server.h"
+#include "controlplane/translate/translator.h"
 #include "dataplane/base/unique_fd.h"
 #include "headgate/config/v1/resources.pb.h"
 #include "proto/json/config_file.h"
@@ -45,6 +50,14 @@ class Stub {
       std::string path;
       words >> set >> path;
       publish_file(set, path);
+    } else if (command == "manifests") {
+      translate::Settings settings;
+      std::string path;
+      words >> set >> path >> settings.http.port >> settings.https.port >> settings.default_backend;
+      if (!publish_manifests(set, path, settings)) {
+        std::cout << "unreadable" << std::endl;
+        return;
+      }
     } else if (command == "hosts") {
       words >> set >> count_ >> port_;
       hosts_ = std::vector<std::string>(count_, "first");
@@ -92,6 +105,23 @@ class Stub {
     config::v1::ResourceSet resources = file.resources;
     resources.clear_settings();
     server_.publish(set, testing_support::output_of(resources));
+  }
+
+  bool publish_manifests(const std::string& set, const std::string& path, translate::Settings settings) {
+    std::ifstream in(path);
+    const std::string text((std::istreambuf_iterator<char>(in)), {});
+    const kube::Manifests manifests = kube::read_manifests({{path, text}});
+    for (const std::string& error : manifests.errors) std::cerr << error << "\n";
+    world::World world;
+    for (const kube::ManifestObject& object : manifests.objects) world.set(object.kind, object.object);
+    settings.watch_without_class = true;
+    settings.http.address = settings.https.address = "127.0.0.1";
+    settings.https_redirect_port = settings.https.port;
+    settings.config_map = "shop/config";
+    auto output = std::make_shared<translate::Output>(translate::translate(world, settings));
+    for (const translate::Note& note : output->notes) std::cerr << note.reason << ": " << note.message << "\n";
+    server_.publish(set, output);
+    return manifests.errors.empty();
   }
 
   // Only what changed is encoded anew, as a controller that remembers its fragments does it.
