@@ -302,6 +302,26 @@ TEST_F(ServerTest, TrailersAndInterimAnswers) {
   EXPECT_TRUE(got.ended);
 }
 
+// gRPC servers may say how long a message is; its status comes behind it all the same.
+TEST_F(ServerTest, TrailersFollowABodyOfKnownLength) {
+  for (const auto pace : {test::ScriptedBody::Pace::kAtOnce, test::ScriptedBody::Pace::kLater}) {
+    handler_ = [pace](http::Exchange& exchange) {
+      auto* body = exchange.arena().make<test::ScriptedBody>(exchange.worker().loop, std::vector<std::string>{"abc"}, pace);
+      auto* trailers = exchange.arena().make<http::Trailers>(exchange.arena());
+      trailers->add("grpc-status", "0");
+      body->set_trailers(trailers);
+      exchange.response().content_length = 3;
+      exchange.respond(body);
+    };
+    const int32_t id = request(get("/"));
+    turn(12);
+    EXPECT_EQ(got_[id].field("content-length"), "3");
+    EXPECT_EQ(got_[id].body, "abc");
+    EXPECT_EQ(got_[id].trailers, (FieldList{{"grpc-status", "0"}}));
+    EXPECT_TRUE(got_[id].ended);
+  }
+}
+
 TEST_F(ServerTest, ExtendedConnectIsATunnel) {
   handler_ = [](http::Exchange& exchange) {
     EXPECT_EQ(exchange.request().method, http::Method::kGet);
