@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace headgate::http2 {
@@ -43,6 +44,39 @@ TEST(SessionMemory, GrowingKeepsWhatWasThere) {
     std::memset(block, 'b', second);
     memory.free(block, memory.mem_user_data);
   }
+}
+
+TEST(SessionMemory, SmallPiecesAreUsedAgain) {
+  nghttp2_mem& memory = *session_memory();
+  for (const size_t size : {size_t{40}, size_t{200}, size_t{1000}}) {
+    void* const first = memory.malloc(size, memory.mem_user_data);
+    std::memset(first, 'x', size);
+    memory.free(first, memory.mem_user_data);
+    void* const second = memory.malloc(size, memory.mem_user_data);
+    EXPECT_EQ(second, first);
+    memory.free(second, memory.mem_user_data);
+    // What is used again has no old bytes where zeros were asked for.
+    void* const zeroed = memory.calloc(size / 8, 8, memory.mem_user_data);
+    EXPECT_EQ(text_of(zeroed, size), std::string(size, '\0'));
+    memory.free(zeroed, memory.mem_user_data);
+  }
+}
+
+// What one thread frees may come from another; and what a thread keeps does not outlive it (the leak checker sees it).
+TEST(SessionMemory, PiecesMayChangeThreads) {
+  nghttp2_mem& memory = *session_memory();
+  std::vector<void*> pieces(1000);
+  std::thread([&] {
+    for (size_t i = 0; i < pieces.size(); ++i) pieces[i] = memory.malloc(i, memory.mem_user_data);
+  }).join();
+  std::thread([&] {
+    for (size_t i = 0; i < pieces.size(); ++i) std::memset(pieces[i], 'y', i);
+    for (void* const piece : pieces) memory.free(piece, memory.mem_user_data);
+    // More than is kept.
+    std::vector<void*> many(3000);
+    for (void*& piece : many) piece = memory.malloc(1000, memory.mem_user_data);
+    for (void* const piece : many) memory.free(piece, memory.mem_user_data);
+  }).join();
 }
 
 }  // namespace
