@@ -183,7 +183,7 @@ int ServerConnection::on_headers_begin(const nghttp2_frame& frame) {
   auto* const stream = new Stream(*this, frame.hd.stream_id);
   ++alive_;
   streams_.push_back(*stream);
-  (void)nghttp2_session_set_stream_user_data(session(), frame.hd.stream_id, stream);
+  table_.set(session(), frame.hd.stream_id, stream);
   return 0;
 }
 
@@ -225,7 +225,7 @@ int ServerConnection::on_frame_sent(const nghttp2_frame& frame) {
 }
 
 void ServerConnection::on_stream_closed(Stream& stream) {
-  (void)nghttp2_session_set_stream_user_data(session(), stream.id(), nullptr);
+  table_.set(session(), stream.id(), nullptr);
   stream.on_closed();
   stream.unlink();
   worker().loop.defer_delete(std::unique_ptr<Stream>(&stream));
@@ -283,7 +283,7 @@ MonotonicTime ServerConnection::next_alarm() {
 
 void ServerConnection::end_streams(const Error&) {
   while (Stream* const stream = streams_.pop_front()) {
-    (void)nghttp2_session_set_stream_user_data(session(), stream->id(), nullptr);
+    table_.set(session(), stream->id(), nullptr);
     stream->on_closed();
     worker().loop.defer_delete(std::unique_ptr<Stream>(stream));
   }
