@@ -85,6 +85,7 @@ class ServerConnection final : public Pooled<ServerConnection>, public Session {
 
   void check_streams(MonotonicTime now);
   void say_last_goaway();
+  void expect_idleness();
 
   const http::HttpLimits& limits_;
   http::ExchangeSink& sink_;
@@ -105,6 +106,7 @@ class ServerConnection final : public Pooled<ServerConnection>, public Session {
   http::Scheme scheme_;
   bool draining_ = false;
   bool settings_seen_ = false;
+  bool resting_ = false;  // idle for so long that it gave its memory back
 };
 
 }  // namespace headgate::http2

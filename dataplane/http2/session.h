@@ -19,6 +19,7 @@
 #include "dataplane/http2/abuse_budget.h"
 #include "dataplane/http2/incoming_body.h"
 #include "dataplane/http2/outgoing_body.h"
+#include "dataplane/http2/session_memory.h"
 #include "dataplane/net/byte_stream.h"
 #include "dataplane/net/output_queue.h"
 
@@ -83,6 +84,12 @@ class Session : public event::Disposable, private net::StreamObserver {
   [[nodiscard]] State state() const { return state_; }
   // nghttp2 is on the stack: it may be told things, not asked to read or write.
   [[nodiscard]] bool in_callback() const { return receiving_ || sending_; }
+  // For the session that adopt() takes.
+  [[nodiscard]] nghttp2_mem memory() { return memory_.functions(); }
+  // Nothing has happened for a while.
+  void rest() {
+    if (output_.empty() && !in_callback()) memory_.rest();
+  }
   [[nodiscard]] bool readable_hint() const { return stream_->readable_hint(); }
   // The bytes nghttp2 is being given: bodies are slices of them.
   [[nodiscard]] BodyInput& input() { return input_; }
@@ -131,6 +138,7 @@ class Session : public event::Disposable, private net::StreamObserver {
 
   WorkerContext& worker_;
   std::unique_ptr<net::ByteStream> stream_;
+  SessionMemory memory_;
   nghttp2_session* session_ = nullptr;
   event::Timer timer_;
   event::DeferredCall send_later_;

@@ -3,23 +3,14 @@
 #include <malloc.h>
 #include <sys/mman.h>
 
-#include <cstdint>
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 
 namespace headgate::http2 {
 namespace {
-
-// -- the buffer of a session ------------------------------------------------------------------------------------------
-
-constexpr size_t kMapping = 20 * 1024;
-// malloc's addresses are multiples of 16; ours are 8 above one, which is how free() knows them.
-constexpr size_t kMark = 8;
-constexpr size_t kRoom = kMapping - kMark;
-constexpr size_t kSmallestMapped = 16 * 1024;
-
-bool is_mapped(const void* memory) { return (reinterpret_cast<uintptr_t>(memory) & 15) == kMark; }
 
 // -- small pieces -----------------------------------------------------------------------------------------------------
 
@@ -84,47 +75,100 @@ void give(void* memory) {
   lists.kept += size_of(size_class);
 }
 
-// -- what nghttp2 calls -----------------------------------------------------------------------------------------------
+}  // namespace
 
-void* allocate(size_t size, void*) {
-  if (size <= kLargestPooled) [[likely]] return take(size);
-  if (size < kSmallestMapped || size > kRoom) return std::malloc(size);
-  void* const mapping = mmap(nullptr, kMapping, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return mapping == MAP_FAILED ? std::malloc(size) : static_cast<char*>(mapping) + kMark;
-}
+// -- the large pieces -------------------------------------------------------------------------------------------------
 
-void release(void* memory, void*) {
-  if (memory == nullptr) return;
-  if (is_mapped(memory)) {
-    munmap(static_cast<char*>(memory) - kMark, kMapping);
-  } else {
-    give(memory);
-  }
-}
+namespace {
 
-void* allocate_zeroed(size_t count, size_t size, void*) {
-  if (count != 0 && size > kLargestPooled / count) return std::calloc(count, size);
-  void* const memory = take(count * size);
-  if (memory != nullptr) std::memset(memory, 0, count * size);
-  return memory;
-}
-
-void* reallocate(void* memory, size_t size, void* user) {
-  if (memory == nullptr) return allocate(size, user);
-  const size_t room = is_mapped(memory) ? kRoom : malloc_usable_size(memory);
-  if (size <= room) return memory;
-  void* const bigger = allocate(size, user);
-  if (bigger == nullptr) return nullptr;
-  std::memcpy(bigger, memory, room);
-  release(memory, user);
-  return bigger;
-}
+constexpr size_t kPage = 4096;
+constexpr size_t kFrame = 5 * kPage;
+constexpr size_t kSmallestFrame = 16 * 1024;
+constexpr size_t kTable = 4096;
+constexpr size_t kTableSlots = 256;
+constexpr size_t kMapping = kFrame + kTable;
 
 }  // namespace
 
-nghttp2_mem* session_memory() {
-  static nghttp2_mem memory{nullptr, allocate, release, allocate_zeroed, reallocate};
-  return &memory;
+SessionMemory::~SessionMemory() {
+  if (pages_ != nullptr) munmap(pages_, kMapping);
+}
+
+bool SessionMemory::map() {
+  if (pages_ != nullptr) return true;
+  void* const mapping = mmap(nullptr, kMapping, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapping == MAP_FAILED) return false;
+  pages_ = static_cast<char*>(mapping);
+  return true;
+}
+
+bool SessionMemory::is_mapped(const void* memory) const {
+  return pages_ != nullptr && memory >= pages_ && memory < pages_ + kMapping;
+}
+
+void SessionMemory::rest() {
+  if (pages_ == nullptr) return;
+  const char* const table = pages_ + kFrame;
+  // Without streams the table is zeros, and so are pages that come anew.
+  const bool empty = *table == 0 && std::memcmp(table, table + 1, kTable - 1) == 0;
+  (void)madvise(pages_, empty ? kMapping : kFrame, MADV_DONTNEED);
+}
+
+size_t SessionMemory::resident() const {
+  if (pages_ == nullptr) return 0;
+  std::array<unsigned char, kMapping / kPage> there{};
+  if (mincore(pages_, kMapping, there.data()) != 0) return 0;
+  return kPage * static_cast<size_t>(std::count_if(there.begin(), there.end(), [](unsigned char one) { return one & 1; }));
+}
+
+// -- what nghttp2 calls -----------------------------------------------------------------------------------------------
+
+struct SessionMemory::Functions {
+  static SessionMemory& of(void* user) { return *static_cast<SessionMemory*>(user); }
+
+  static void* allocate(size_t size, void* user) {
+    if (size <= kLargestPooled) [[likely]] return take(size);
+    SessionMemory& memory = of(user);
+    if (size < kSmallestFrame || size > kFrame || memory.frame_taken_ || !memory.map()) return std::malloc(size);
+    memory.frame_taken_ = true;
+    return memory.pages_;
+  }
+
+  static void release(void* piece, void* user) {
+    // The large pieces last as long as the session.
+    if (piece != nullptr && !of(user).is_mapped(piece)) give(piece);
+  }
+
+  static void* allocate_zeroed(size_t count, size_t size, void* user) {
+    if (count == 0 || size <= kLargestPooled / count) {
+      void* const piece = take(count * size);
+      if (piece != nullptr) std::memset(piece, 0, count * size);
+      return piece;
+    }
+    SessionMemory& memory = of(user);
+    const bool is_table = count == kTableSlots && size == kTable / kTableSlots;
+    if (!is_table || memory.table_taken_ || !memory.map()) return std::calloc(count, size);
+    memory.table_taken_ = true;
+    return memory.pages_ + kFrame;
+  }
+
+  static void* reallocate(void* piece, size_t size, void* user) {
+    if (piece == nullptr) return allocate(size, user);
+    SessionMemory& memory = of(user);
+    const size_t room = !memory.is_mapped(piece)  ? malloc_usable_size(piece)
+                        : piece == memory.pages_ ? kFrame
+                                                 : kTable;
+    if (size <= room) return piece;
+    void* const bigger = allocate(size, user);
+    if (bigger == nullptr) return nullptr;
+    std::memcpy(bigger, piece, room);
+    release(piece, user);
+    return bigger;
+  }
+};
+
+nghttp2_mem SessionMemory::functions() {
+  return {this, Functions::allocate, Functions::release, Functions::allocate_zeroed, Functions::reallocate};
 }
 
 }  // namespace headgate::http2

@@ -467,6 +467,30 @@ TEST_F(ServerTest, DrainsInTwoSteps) {
   EXPECT_TRUE(saw_eof_);
 }
 
+// An idle connection gives memory back that nghttp2 still points to: streams it keeps there must survive that.
+TEST_F(ServerTest, ARestedConnectionGoesOn) {
+  handler_ = [](http::Exchange& exchange) {
+    const std::string text(50, exchange.request().path.back());
+    exchange.respond_text(200, "text/plain", exchange.arena().copy(text));
+  };
+  for (const bool idle_streams : {false, true}) {
+    if (idle_streams) {
+      nghttp2_priority_spec spec;
+      nghttp2_priority_spec_init(&spec, 0, 200, 0);
+      for (int32_t id = 101; id < 111; id += 2) nghttp2_submit_priority(client_, NGHTTP2_FLAG_NONE, id, &spec);
+    }
+    for (const char* path : {"/a", "/b"}) {
+      std::array<int32_t, 20> ids{};
+      for (int32_t& id : ids) id = request(get(path));
+      turn();
+      for (const int32_t id : ids) EXPECT_EQ(got_[id].body, std::string(50, path[1]));
+      pass(seconds(5));
+    }
+  }
+  EXPECT_TRUE(goaways_.empty());
+  EXPECT_EQ(ended_, 80);
+}
+
 TEST_F(ServerTest, IdleConnectionsEnd) {
   turn();
   pass(seconds(59));
