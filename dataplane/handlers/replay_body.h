@@ -6,8 +6,8 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
+#include "dataplane/base/buffer_list.h"
 #include "dataplane/handlers/rewindable_body.h"
 
 namespace headgate::handlers {
@@ -31,7 +31,7 @@ class ReplayBody final : public RewindableBody, private http::BodySink {
 
   http::BodySource& from_;
   size_t limit_;
-  std::vector<Buffer> kept_;
+  BufferList kept_;
   size_t kept_bytes_ = 0;
   size_t next_ = 0;  // of kept_, what the current attempt gets next
   bool keeping_ = true;

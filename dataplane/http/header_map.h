@@ -142,7 +142,7 @@ class HeaderMap {
   [[nodiscard]] Arena& arena() const { return *arena_; }
 
  private:
-  static constexpr uint32_t kFirstCapacity = 20;  // holds a browser's request
+  static constexpr uint32_t kFirstCapacity = 8;  // four lists of a request have room in one block of the arena
 
   void grow(uint32_t capacity);
   void replace(FieldId id, std::string_view value);

@@ -1,7 +1,6 @@
 // client_callbacks.cc -- between the callbacks of nghttp2 and ClientConnection; and the options of its sessions.
 #include "dataplane/base/check.h"
 #include "dataplane/http2/client_connection.h"
-#include "dataplane/http2/session_memory.h"
 #include "dataplane/http2/text_of.h"
 
 namespace headgate::http2 {
@@ -66,8 +65,9 @@ struct ClientConnection::Callbacks {
 
 nghttp2_session* ClientConnection::make_session(ClientConnection& connection) {
   nghttp2_session* session = nullptr;
+  nghttp2_mem memory = connection.memory();
   HG_CHECK(nghttp2_session_client_new3(&session, Callbacks::table(), static_cast<Session*>(&connection),
-                                       Callbacks::options(), session_memory()) == 0);
+                                       Callbacks::options(), &memory) == 0);
   return session;
 }
 

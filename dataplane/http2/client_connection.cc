@@ -100,14 +100,14 @@ void ClientConnection::remove(ClientStream& stream) {
 void ClientConnection::forget(ClientStream& stream) { remove(stream); }
 
 void ClientConnection::on_stream_closed(ClientStream& stream, uint32_t code) {
-  (void)nghttp2_session_set_stream_user_data(session(), stream.id(), nullptr);
+  table_.set(session(), stream.id(), nullptr);
   stream.on_closed(code);
   remove(stream);
 }
 
 void ClientConnection::end_streams(const Error& why) {
   while (ClientStream* const stream = streams_.pop_front()) {
-    if (stream->id() != 0) (void)nghttp2_session_set_stream_user_data(session(), stream->id(), nullptr);
+    if (stream->id() != 0) table_.set(session(), stream->id(), nullptr);
     stream->on_lost(why);
     worker().loop.defer_delete(std::unique_ptr<ClientStream>(stream));
   }

@@ -99,13 +99,12 @@ class ClientConnection final : public Pooled<ClientConnection>, public ListNode<
   void on_goaway();
   void on_settings();
   [[nodiscard]] uint32_t stream_limit() const;
-  [[nodiscard]] ClientStream* stream_of(int32_t id) const {
-    return static_cast<ClientStream*>(nghttp2_session_get_stream_user_data(session(), id));
-  }
+  [[nodiscard]] ClientStream* stream_of(int32_t id) { return table_.find(session(), id); }
 
   const http::HttpLimits& limits_;
   ClientConnectionOwner& owner_;
   Life life_;
+  StreamTable<ClientStream> table_;
   IntrusiveList<ClientStream> streams_;
   MonotonicTime idle_since_{};
   MonotonicTime opened_{};

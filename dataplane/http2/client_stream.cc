@@ -208,12 +208,12 @@ void ClientStream::take_tunnel(bool end_stream) {
   std::exchange(observer_, nullptr)->on_tunnel(*response_body_, BlockRef());
 }
 
-void ClientStream::on_data(const BlockRef& block, std::string_view data) {
+void ClientStream::on_data(BodyInput& input, std::string_view data) {
   // The connection's window is nobody's: given back whoever is slow.
   nghttp2_session_consume_connection(connection_.session(), data.size());
   if (state_ == State::kTunnel) waiting_since_ = now();
   if (response_body_ != nullptr) {
-    response_body_->receive(block, data);
+    response_body_->receive(input, data);
   } else {
     give_back(data.size());
   }

@@ -56,7 +56,7 @@ class ClientStream final : public event::Disposable,
   // False: end the connection.
   [[nodiscard]] bool on_field(std::string_view name, std::string_view value);
   void on_head(bool end_stream);
-  void on_data(const BlockRef& block, std::string_view data);
+  void on_data(BodyInput& input, std::string_view data);
   void on_end_stream();
   void on_reset_received() { reset_by_endpoint_ = true; }
   // The stream is closed; `code` as in RST_STREAM.

@@ -1,7 +1,7 @@
 // field_array.h -- heads and trailers -> the name/value array nghttp2 encodes.
 //
-// Fields of the connection (RFC 9113 8.2.2) and framing are left out: whoever speaks HTTP/1 may have sent them. Names need
-// not be lower case: nghttp2 folds the copy it makes.
+// Fields of the connection (RFC 9113 8.2.2) and framing are left out: whoever speaks HTTP/1 may have sent them. Names that
+// we know are static and in lower case, and nghttp2 does not copy them; of others it folds the copy that it makes.
 // Thread: worker.   Owner: on the stack of the call that submits.
 #pragma once
 
@@ -37,8 +37,12 @@ class FieldArray {
   static constexpr size_t kFew = 40;
 
   void start(size_t most);
-  void add(std::string_view name, std::string_view value);
-  void add_checked(const http::Field& field);
+  void add(std::string_view name, std::string_view value, uint8_t flags);
+  // `name` is in lower case and lives for ever.
+  void add_known(std::string_view name, std::string_view value) { add(name, value, NGHTTP2_NV_FLAG_NO_COPY_NAME); }
+  // False: it is not one that may be sent.
+  bool add_checked(const http::Field& field);
+  void add_own(const http::Field& field);
   void add_length(uint64_t length);
 
   std::array<nghttp2_nv, kFew> few_;

@@ -25,7 +25,7 @@ std::optional<uint64_t> IncomingBody::remaining() const {
   return std::nullopt;
 }
 
-void IncomingBody::receive(const BlockRef& block, std::string_view data) {
+void IncomingBody::receive(BodyInput& input, std::string_view data) {
   received_ += data.size();
   held_ += data.size();
   if (canceled_ || failed_ || stream_ == nullptr) {
@@ -38,16 +38,32 @@ void IncomingBody::receive(const BlockRef& block, std::string_view data) {
     return;
   }
   if (pulled()) {
-    take(Buffer(block, data.data(), data.size()));
+    take(Buffer(input.block, data.data(), data.size()));
   } else {
-    queue(block, data);
+    queue(input, data);
   }
 }
 
-void IncomingBody::queue(const BlockRef& block, std::string_view data) {
+// The first piece that waits, and often the only one: beside those of other streams that came with it.
+void IncomingBody::gather(BodyInput& input, std::string_view data) {
+  if (!input.gathered || input.gathered->capacity() - input.gathered_used < data.size()) {
+    input.gathered = BlockRef(Block::allocate(Block::kSmall));
+    input.gathered_used = 0;
+  }
+  char* const into = input.gathered->data() + input.gathered_used;
+  std::memcpy(into, data.data(), data.size());
+  input.gathered_used += data.size();
+  waiting_.push_back(Buffer(input.gathered, into, data.size()));
+}
+
+void IncomingBody::queue(BodyInput& input, std::string_view data) {
   if (data.size() >= kKeepSlice) {
     small_.reset();
-    waiting_.emplace_back(block, data.data(), data.size());
+    waiting_.push_back(Buffer(input.block, data.data(), data.size()));
+    return;
+  }
+  if (waiting_.empty()) {
+    gather(input, data);
     return;
   }
   if (!small_ || small_->capacity() - small_used_ < data.size()) {
@@ -57,11 +73,11 @@ void IncomingBody::queue(const BlockRef& block, std::string_view data) {
   char* const into = small_->data() + small_used_;
   std::memcpy(into, data.data(), data.size());
   small_used_ += data.size();
-  if (waiting_.size() > first_waiting_ && small_used_ > data.size()) {
+  if (waiting_.back().block().get() == small_.get()) {
     Buffer& last = waiting_.back();
     last = Buffer(small_, last.data(), last.size() + data.size());
   } else {
-    waiting_.emplace_back(small_, into, data.size());
+    waiting_.push_back(Buffer(small_, into, data.size()));
   }
 }
 

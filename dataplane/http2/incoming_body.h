@@ -6,13 +6,19 @@
 #pragma once
 
 #include <optional>
-#include <vector>
 
-#include "dataplane/base/buffer.h"
+#include "dataplane/base/buffer_list.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/http/body.h"
 
 namespace headgate::http2 {
+
+// Where the bytes lie that a connection has just read.
+struct BodyInput {
+  BlockRef block;       // the bytes
+  BlockRef gathered;    // small pieces of any stream that have to wait
+  size_t gathered_used = 0;
+};
 
 // The stream.
 class IncomingBodyOwner {
@@ -42,8 +48,8 @@ class IncomingBody final : public http::BodySource {
   [[nodiscard]] MonotonicTime waiting_since() const { return waiting_since_; }
   [[nodiscard]] http::Trailers& trailers() { return trailers_; }
 
-  // `data` lies in `block`.
-  void receive(const BlockRef& block, std::string_view data);
+  // `data` lies in the block of `input`.
+  void receive(BodyInput& input, std::string_view data);
   // END_STREAM was read.
   void end();
   // No more will come: told now if somebody waits, else at the next pull.
@@ -55,7 +61,8 @@ class IncomingBody final : public http::BodySource {
   void on_pull() override;
   void on_cancel() override;
   void take(Buffer chunk);
-  void queue(const BlockRef& block, std::string_view data);
+  void queue(BodyInput& input, std::string_view data);
+  void gather(BodyInput& input, std::string_view data);
   void give_back(size_t bytes);
   void drop_waiting();
 
@@ -67,9 +74,9 @@ class IncomingBody final : public http::BodySource {
   uint64_t delivered_ = 0;
   size_t held_ = 0;   // bytes of the window that have not been given back
   size_t taken_ = 0;  // of the last chunk: given back with the next pull
-  std::vector<Buffer> waiting_;
+  BufferList waiting_;
   size_t first_waiting_ = 0;
-  BlockRef small_;  // where small pieces are gathered
+  BlockRef small_;  // where small pieces are gathered that follow another
   size_t small_used_ = 0;
   MonotonicTime waiting_since_{};
   http::Trailers trailers_;

@@ -39,7 +39,8 @@ void OutgoingBody::stop() {
 
 void OutgoingBody::pull() {
   if (source_ == nullptr || pulling_) return;
-  if (!chunk_.empty() && source_->remaining() != uint64_t{0}) return;
+  const bool all_here = (has_length_ && left_ == 0) || source_->remaining() == uint64_t{0};
+  if (!chunk_.empty() && !all_here) return;
   pulling_ = true;
   source_->pull(*this);
 }
@@ -62,10 +63,6 @@ void OutgoingBody::on_chunk(Buffer chunk) {
       return;
     }
     left_ -= chunk.size();
-    if (left_ == 0) {
-      ended_ = true;
-      source_ = nullptr;
-    }
   }
   chunk_ = std::move(chunk);
   progress_ = session_.worker().loop.now();

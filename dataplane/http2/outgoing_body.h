@@ -1,7 +1,8 @@
 // outgoing_body.h -- a pulled body -> the DATA frames and trailers of one stream.
 //
 // One chunk is held; the next is pulled when its last byte has been framed, so that a closed window stops the source.
-// Only the end is asked for earlier, when the source says that nothing is left: it travels with the last bytes.
+// Only the end is asked for earlier, when nothing is left by the length or as the source says: it travels with the last
+// bytes. It is waited for whatever the length: trailers come with it.
 // Spec: RFC 9113 6.1, 8.1.   Thread: worker.   Owner: a stream, which outlives what nghttp2 knows of it.
 #pragma once
 

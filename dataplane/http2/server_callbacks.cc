@@ -1,7 +1,6 @@
 // server_callbacks.cc -- between the callbacks of nghttp2 and ServerConnection; and the options of its sessions.
 #include "dataplane/base/check.h"
 #include "dataplane/http2/server_connection.h"
-#include "dataplane/http2/session_memory.h"
 #include "dataplane/http2/text_of.h"
 
 namespace headgate::http2 {
@@ -77,8 +76,9 @@ struct ServerConnection::Callbacks {
 
 nghttp2_session* ServerConnection::make_session(ServerConnection& connection) {
   nghttp2_session* session = nullptr;
+  nghttp2_mem memory = connection.memory();
   HG_CHECK(nghttp2_session_server_new3(&session, Callbacks::table(), static_cast<Session*>(&connection),
-                                      Callbacks::options(), session_memory()) == 0);
+                                      Callbacks::options(), &memory) == 0);
   return session;
 }
 

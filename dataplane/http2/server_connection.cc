@@ -12,6 +12,8 @@ namespace {
 
 // Between the two GOAWAYs: longer than a request needs that was on its way when the first was sent.
 constexpr Duration kDrainStep = std::chrono::seconds(1);
+// Of idleness, after which memory is given back that the next request will want again.
+constexpr Duration kRestAfter = std::chrono::seconds(2);
 // What clients may send ahead of us: per stream, and all streams together. Bounds memory.
 constexpr uint32_t kServerStreamWindow = 128 * 1024;
 constexpr int32_t kServerConnectionWindow = 2 * 1024 * 1024;
@@ -183,7 +185,7 @@ int ServerConnection::on_headers_begin(const nghttp2_frame& frame) {
   auto* const stream = new Stream(*this, frame.hd.stream_id);
   ++alive_;
   streams_.push_back(*stream);
-  (void)nghttp2_session_set_stream_user_data(session(), frame.hd.stream_id, stream);
+  table_.set(session(), frame.hd.stream_id, stream);
   return 0;
 }
 
@@ -191,7 +193,7 @@ int ServerConnection::on_frame_received(const nghttp2_frame& frame) {
   if (frame.hd.type == NGHTTP2_HEADERS || (frame.hd.type == NGHTTP2_SETTINGS && !settings_seen_)) {
     if (frame.hd.type == NGHTTP2_SETTINGS) settings_seen_ = true;
     header_since_ = MonotonicTime::max();
-    if (alive_ == 0) expect_at(idle_since_ + limits_.idle_timeout);
+    if (alive_ == 0) expect_idleness();
   }
   if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return 0;
   Stream* const stream = stream_of(frame.hd.stream_id);
@@ -225,7 +227,7 @@ int ServerConnection::on_frame_sent(const nghttp2_frame& frame) {
 }
 
 void ServerConnection::on_stream_closed(Stream& stream) {
-  (void)nghttp2_session_set_stream_user_data(session(), stream.id(), nullptr);
+  table_.set(session(), stream.id(), nullptr);
   stream.on_closed();
   stream.unlink();
   worker().loop.defer_delete(std::unique_ptr<Stream>(&stream));
@@ -234,7 +236,12 @@ void ServerConnection::on_stream_closed(Stream& stream) {
 void ServerConnection::on_stream_destroyed() {
   if (--alive_ > 0 || state() != State::kOpen) return;
   idle_since_ = worker().loop.now();
-  expect_at(idle_since_ + limits_.idle_timeout);
+  expect_idleness();
+}
+
+void ServerConnection::expect_idleness() {
+  resting_ = false;
+  expect_at(idle_since_ + std::min<Duration>(limits_.idle_timeout, kRestAfter));
 }
 
 // -- deadlines --------------------------------------------------------------------------------------------------------
@@ -250,6 +257,9 @@ void ServerConnection::on_alarm(MonotonicTime now) {
     say_last_goaway();
   } else if (alive_ == 0 && passed(idle_since_, limits_.idle_timeout)) {
     fail(NGHTTP2_NO_ERROR, protocol_error());
+  } else if (alive_ == 0 && !resting_ && passed(idle_since_, kRestAfter)) {
+    resting_ = true;
+    rest();
   } else {
     check_streams(now);
   }
@@ -276,14 +286,14 @@ MonotonicTime ServerConnection::next_alarm() {
   };
   consider(header_since_, limits_.header_timeout);
   consider(drain_since_, kDrainStep);
-  if (alive_ == 0) consider(idle_since_, limits_.idle_timeout);
+  if (alive_ == 0) consider(idle_since_, resting_ ? limits_.idle_timeout : std::min<Duration>(limits_.idle_timeout, kRestAfter));
   streams_.for_each([&](Stream& stream) { next = std::min(next, stream.deadline()); });
   return next;
 }
 
 void ServerConnection::end_streams(const Error&) {
   while (Stream* const stream = streams_.pop_front()) {
-    (void)nghttp2_session_set_stream_user_data(session(), stream->id(), nullptr);
+    table_.set(session(), stream->id(), nullptr);
     stream->on_closed();
     worker().loop.defer_delete(std::unique_ptr<Stream>(stream));
   }

@@ -79,16 +79,16 @@ class ServerConnection final : public Pooled<ServerConnection>, public Session {
   int on_frame_sent(const nghttp2_frame& frame);
   void on_stream_closed(Stream& stream);
   [[nodiscard]] int check_closed_stream(const nghttp2_frame_hd& frame);
-  [[nodiscard]] Stream* stream_of(int32_t id) const {
-    return static_cast<Stream*>(nghttp2_session_get_stream_user_data(session(), id));
-  }
+  [[nodiscard]] Stream* stream_of(int32_t id) { return table_.find(session(), id); }
 
   void check_streams(MonotonicTime now);
   void say_last_goaway();
+  void expect_idleness();
 
   const http::HttpLimits& limits_;
   http::ExchangeSink& sink_;
   ServerConnectionOwner& owner_;
+  StreamTable<Stream> table_;
   IntrusiveList<Stream> streams_;          // those nghttp2 has open
   RecentStreams ended_;                    // by the client: END_STREAM or RST_STREAM
   RecentStreams reset_;                    // by us: what was on its way is ignored
@@ -104,6 +104,7 @@ class ServerConnection final : public Pooled<ServerConnection>, public Session {
   http::Scheme scheme_;
   bool draining_ = false;
   bool settings_seen_ = false;
+  bool resting_ = false;  // idle for so long that it gave its memory back
 };
 
 }  // namespace headgate::http2

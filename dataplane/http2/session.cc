@@ -116,11 +116,11 @@ ssize_t Session::pass_on(std::string_view bytes) {
 }
 
 void Session::feed(Buffer bytes) {
-  input_ = bytes.block();
+  input_.block = bytes.block();
   receiving_ = true;
   const ssize_t used = pass_on(bytes.view());
   receiving_ = false;
-  input_.reset();
+  input_ = {};
   if (state_ != State::kOpen) return;
   if (failure_ != 0) {
     fail(failure_, protocol_error());

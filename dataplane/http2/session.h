@@ -17,11 +17,36 @@
 #include "dataplane/event/turn_budget.h"
 #include "dataplane/event/worker_context.h"
 #include "dataplane/http2/abuse_budget.h"
+#include "dataplane/http2/incoming_body.h"
 #include "dataplane/http2/outgoing_body.h"
+#include "dataplane/http2/session_memory.h"
 #include "dataplane/net/byte_stream.h"
 #include "dataplane/net/output_queue.h"
 
 namespace headgate::http2 {
+
+// From ids to the streams of a role. nghttp2 keeps them in a map; what is asked for is mostly the one asked for before,
+// because the fields of a head come one by one.
+template <typename Stream>
+class StreamTable {
+ public:
+  [[nodiscard]] Stream* find(nghttp2_session* session, int32_t id) {
+    if (id != id_ || stream_ == nullptr) {
+      stream_ = static_cast<Stream*>(nghttp2_session_get_stream_user_data(session, id));
+      id_ = id;
+    }
+    return stream_;
+  }
+  void set(nghttp2_session* session, int32_t id, Stream* stream) {
+    (void)nghttp2_session_set_stream_user_data(session, id, stream);
+    stream_ = stream;
+    id_ = id;
+  }
+
+ private:
+  Stream* stream_ = nullptr;  // null: nothing is remembered
+  int32_t id_ = 0;
+};
 
 class Session : public event::Disposable, private net::StreamObserver {
  public:
@@ -59,9 +84,15 @@ class Session : public event::Disposable, private net::StreamObserver {
   [[nodiscard]] State state() const { return state_; }
   // nghttp2 is on the stack: it may be told things, not asked to read or write.
   [[nodiscard]] bool in_callback() const { return receiving_ || sending_; }
+  // For the session that adopt() takes.
+  [[nodiscard]] nghttp2_mem memory() { return memory_.functions(); }
+  // Nothing has happened for a while.
+  void rest() {
+    if (output_.empty() && !in_callback()) memory_.rest();
+  }
   [[nodiscard]] bool readable_hint() const { return stream_->readable_hint(); }
-  // The block whose bytes nghttp2 is being given: bodies are slices of it.
-  [[nodiscard]] const BlockRef& input() const { return input_; }
+  // The bytes nghttp2 is being given: bodies are slices of them.
+  [[nodiscard]] BodyInput& input() { return input_; }
   void read_input();
   void feed(Buffer bytes);
   // From inside a callback: ends the connection with GOAWAY once nghttp2 has returned.
@@ -107,13 +138,14 @@ class Session : public event::Disposable, private net::StreamObserver {
 
   WorkerContext& worker_;
   std::unique_ptr<net::ByteStream> stream_;
+  SessionMemory memory_;
   nghttp2_session* session_ = nullptr;
   event::Timer timer_;
   event::DeferredCall send_later_;
   event::DeferredCall resume_later_;
   IntrusiveList<OutgoingBody, PullTag> pulls_;  // to be asked
   net::OutputQueue output_;
-  BlockRef input_;
+  BodyInput input_;
   const char* other_;
   Duration send_timeout_;
   MonotonicTime blocked_since_ = MonotonicTime::max();  // the other side takes no bytes

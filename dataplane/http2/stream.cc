@@ -67,9 +67,9 @@ void Stream::on_head(bool end_stream) {
   connection_.sink().on_exchange(*exchange_);
 }
 
-void Stream::on_data(const BlockRef& block, std::string_view data) {
+void Stream::on_data(BodyInput& input, std::string_view data) {
   if (request_body_ != nullptr) {
-    request_body_->receive(block, data);
+    request_body_->receive(input, data);
   } else {
     give_back(data.size());  // nobody wants it any more
   }

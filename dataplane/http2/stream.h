@@ -42,7 +42,7 @@ class Stream final : public event::Disposable,
   // -- what nghttp2 tells of the request. False: end the connection.
   [[nodiscard]] bool on_field(std::string_view name, std::string_view value, bool trailer);
   void on_head(bool end_stream);
-  void on_data(const BlockRef& block, std::string_view data);
+  void on_data(BodyInput& input, std::string_view data);
   void on_end_stream();
   void on_closed();
 

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace headgate::http2 {
 namespace {
@@ -18,9 +19,9 @@ class IncomingBodyTest : public testing::Test, private IncomingBodyOwner, privat
   }
   // As one DATA frame in the middle of an input block.
   void arrive(const std::string& data) {
-    BlockRef block(Block::allocate(data.size() + 100));
-    std::memcpy(block->data() + 50, data.data(), data.size());
-    body_->receive(block, {block->data() + 50, data.size()});
+    input_.block = BlockRef(Block::allocate(data.size() + 100));
+    std::memcpy(input_.block->data() + 50, data.data(), data.size());
+    body_->receive(input_, {input_.block->data() + 50, data.size()});
     sent_ += data;
   }
   void pull_all() {
@@ -32,6 +33,7 @@ class IncomingBodyTest : public testing::Test, private IncomingBodyOwner, privat
   }
 
   Arena arena_;
+  BodyInput input_;
   std::unique_ptr<IncomingBody> body_;
   std::string sent_;
   std::string got_;
@@ -107,6 +109,27 @@ TEST_F(IncomingBodyTest, TellsItsStreamOnceThatNobodyWantsIt) {
   make();
   body_.reset();
   EXPECT_EQ(dropped_, 2);
+}
+
+// Small messages of many streams that come in one read must not cost a block each.
+TEST_F(IncomingBodyTest, FirstPiecesShareABlock) {
+  const size_t before = BlockPool::bytes_in_use();
+  std::vector<std::unique_ptr<IncomingBody>> bodies;
+  for (int i = 0; i < 50; ++i) {
+    make();
+    arrive(std::string(37, static_cast<char>('A' + i % 26)));
+    bodies.push_back(std::move(body_));
+  }
+  input_ = {};
+  EXPECT_EQ(BlockPool::bytes_in_use() - before, Block::kSmall);
+  for (auto& body : bodies) {
+    body_ = std::move(body);
+    body_->end();
+    pull_all();
+    body_.reset();
+  }
+  EXPECT_EQ(got_, sent_);
+  EXPECT_EQ(BlockPool::bytes_in_use(), before);
 }
 
 TEST_F(IncomingBodyTest, BreaksOffAtItsLimit) {

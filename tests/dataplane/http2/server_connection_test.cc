@@ -323,6 +323,26 @@ TEST_F(ServerTest, TrailersAndInterimAnswers) {
   EXPECT_TRUE(got.ended);
 }
 
+// gRPC servers may say how long a message is; its status comes behind it all the same.
+TEST_F(ServerTest, TrailersFollowABodyOfKnownLength) {
+  for (const auto pace : {test::ScriptedBody::Pace::kAtOnce, test::ScriptedBody::Pace::kLater}) {
+    handler_ = [pace](http::Exchange& exchange) {
+      auto* body = exchange.arena().make<test::ScriptedBody>(exchange.worker().loop, std::vector<std::string>{"abc"}, pace);
+      auto* trailers = exchange.arena().make<http::Trailers>(exchange.arena());
+      trailers->add("grpc-status", "0");
+      body->set_trailers(trailers);
+      exchange.response().content_length = 3;
+      exchange.respond(body);
+    };
+    const int32_t id = request(get("/"));
+    turn(12);
+    EXPECT_EQ(got_[id].field("content-length"), "3");
+    EXPECT_EQ(got_[id].body, "abc");
+    EXPECT_EQ(got_[id].trailers, (FieldList{{"grpc-status", "0"}}));
+    EXPECT_TRUE(got_[id].ended);
+  }
+}
+
 TEST_F(ServerTest, ExtendedConnectIsATunnel) {
   handler_ = [](http::Exchange& exchange) {
     EXPECT_EQ(exchange.request().method, http::Method::kGet);
@@ -466,6 +486,30 @@ TEST_F(ServerTest, DrainsInTwoSteps) {
   EXPECT_EQ(ended_, 1);  // what came between the two was answered
   EXPECT_EQ(last_error_, "");
   EXPECT_TRUE(saw_eof_);
+}
+
+// An idle connection gives memory back that nghttp2 still points to: streams it keeps there must survive that.
+TEST_F(ServerTest, ARestedConnectionGoesOn) {
+  handler_ = [](http::Exchange& exchange) {
+    const std::string text(50, exchange.request().path.back());
+    exchange.respond_text(200, "text/plain", exchange.arena().copy(text));
+  };
+  for (const bool idle_streams : {false, true}) {
+    if (idle_streams) {
+      nghttp2_priority_spec spec;
+      nghttp2_priority_spec_init(&spec, 0, 200, 0);
+      for (int32_t id = 101; id < 111; id += 2) nghttp2_submit_priority(client_, NGHTTP2_FLAG_NONE, id, &spec);
+    }
+    for (const char* path : {"/a", "/b"}) {
+      std::array<int32_t, 20> ids{};
+      for (int32_t& id : ids) id = request(get(path));
+      turn();
+      for (const int32_t id : ids) EXPECT_EQ(got_[id].body, std::string(50, path[1]));
+      pass(seconds(5));
+    }
+  }
+  EXPECT_TRUE(goaways_.empty());
+  EXPECT_EQ(ended_, 80);
 }
 
 TEST_F(ServerTest, IdleConnectionsEnd) {
