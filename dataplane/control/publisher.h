@@ -33,7 +33,8 @@ class Publisher {
             snapshot::EndpointResolver resolver);
 
   // `done` is called once, on this thread: at once after a failure, later otherwise. One at a time: busy() tells.
-  void publish(const config::v1::ResourceSet& resources, Done done, const snapshot::Revisions& revisions = {});
+  void publish(const snapshot::ResourceView& resources, Done done);
+  void publish(const config::v1::ResourceSet& resources, Done done);
   [[nodiscard]] bool busy() const { return waiting_ > 0; }
   // Null before the first success.
   [[nodiscard]] const std::shared_ptr<const snapshot::Snapshot>& current() const { return current_; }
@@ -44,6 +45,7 @@ class Publisher {
     std::vector<UniqueFd> sockets;  // one per worker
     std::vector<UniqueFd> left_over{};
   };
+  void publish(snapshot::BuildOutcome built, Done done);
   Result<Opened> open(const snapshot::Listener& listener, std::string& failure);
   void take_left_over(const snapshot::Listener& listener, const std::vector<SocketKey>& held, Opened& opened);
   void on_applied(std::vector<std::string> problems);
