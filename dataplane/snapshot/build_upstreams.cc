@@ -140,7 +140,7 @@ std::shared_ptr<const UpstreamSettings> Build::upstream_settings(const v1::Upstr
   }
   settings->zones.prefer_local = message.zones().prefer_local();
   if (message.zones().has_min_local_percent()) settings->zones.min_local_percent = message.zones().min_local_percent();
-  settings->zones.local_zone = view_.settings().zone();
+  if (settings->zones.prefer_local) settings->zones.local_zone = view_.settings().zone();
   settings->unavailable_reason = message.unavailable_status_reason();
   if (sticky) {
     settings->sticky_name = message.sticky_name().empty() ? message.name() : message.sticky_name();
