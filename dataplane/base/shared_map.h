@@ -7,11 +7,13 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cstddef>
+#include <iterator>
 #include <memory>
 #include <utility>
 #include <vector>
+
+#include "dataplane/base/held_alone.h"
 
 namespace headgate {
 
@@ -95,21 +97,29 @@ class SharedMap {
     }
   }
 
+  class Iterator;
+  [[nodiscard]] Iterator begin() const { return Iterator(*this, 0); }
+  [[nodiscard]] Iterator end() const { return Iterator(*this, chunks_.size()); }
+
+  bool operator==(const SharedMap& other) const {
+    bool same = true;
+    changes_between(*this, other, [&](const Entry*, const Entry*) { same = false; });
+    return same;
+  }
+
   // visit(old, now) for each key whose entries differ, in order; null where there is none.
   template <typename Visitor>
   static void changes_between(const SharedMap& before, const SharedMap& after, const Visitor& visit) {
     constexpr const Entry* kNone = nullptr;
-    Cursor old(before);
-    Cursor now(after);
-    while (!old.at_end() || !now.at_end()) {
-      if (old.at_end()) {
-        visit(kNone, &now.entry());
-        now.next();
+    Iterator old = before.begin();
+    Iterator now = after.begin();
+    while (old != before.end() || now != after.end()) {
+      if (old == before.end()) {
+        visit(kNone, &*now++);
         continue;
       }
-      if (now.at_end()) {
-        visit(&old.entry(), kNone);
-        old.next();
+      if (now == after.end()) {
+        visit(&*old++, kNone);
         continue;
       }
       if (old.chunk_start() != nullptr && old.chunk_start() == now.chunk_start()) {
@@ -117,18 +127,16 @@ class SharedMap {
         now.next_chunk();
         continue;
       }
-      const auto& old_key = KeyOf()(old.entry());
-      const auto& now_key = KeyOf()(now.entry());
+      const auto& old_key = KeyOf()(*old);
+      const auto& now_key = KeyOf()(*now);
       if (old_key == now_key) {
-        if (!(old.entry() == now.entry())) visit(&old.entry(), &now.entry());
-        old.next();
-        now.next();
+        if (!(*old == *now)) visit(&*old, &*now);
+        ++old;
+        ++now;
       } else if (old_key < now_key) {
-        visit(&old.entry(), kNone);
-        old.next();
+        visit(&*old++, kNone);
       } else {
-        visit(kNone, &now.entry());
-        now.next();
+        visit(kNone, &*now++);
       }
     }
   }
@@ -136,26 +144,6 @@ class SharedMap {
  private:
   static constexpr size_t kLargestChunk = 64;
   using Chunk = std::vector<Entry>;  // never empty
-
-  // A place in a map that can step over a whole chunk.
-  class Cursor {
-   public:
-    explicit Cursor(const SharedMap& map) : map_(map) {}
-    [[nodiscard]] bool at_end() const { return chunk_ == map_.chunks_.size(); }
-    [[nodiscard]] const Entry& entry() const { return (*map_.chunks_[chunk_])[entry_]; }
-    [[nodiscard]] const Chunk* chunk_start() const { return entry_ == 0 ? map_.chunks_[chunk_].get() : nullptr; }
-    void next_chunk() { ++chunk_; }
-    void next() {
-      if (++entry_ < map_.chunks_[chunk_]->size()) return;
-      entry_ = 0;
-      ++chunk_;
-    }
-
-   private:
-    const SharedMap& map_;
-    size_t chunk_ = 0;
-    size_t entry_ = 0;
-  };
 
   // Index of the chunk in which `key` is or would be.
   template <typename Key>
@@ -170,11 +158,7 @@ class SharedMap {
                             [](const Entry& entry, const Key& k) { return KeyOf()(entry) < k; });
   }
   Chunk& writable(size_t index) {
-    if (chunks_[index].use_count() != 1) {
-      chunks_[index] = std::make_shared<Chunk>(*chunks_[index]);
-    } else {
-      std::atomic_thread_fence(std::memory_order_acquire);  // whoever held it last has read all it wanted
-    }
+    if (!held_alone(chunks_[index])) chunks_[index] = std::make_shared<Chunk>(*chunks_[index]);
     return *chunks_[index];
   }
   // What is filled in order, as when everything is read at once, leaves full chunks behind.
@@ -190,6 +174,44 @@ class SharedMap {
 
   std::vector<std::shared_ptr<Chunk>> chunks_;
   size_t size_ = 0;
+};
+
+// A place in a map, valid until the map changes; it can step over a whole chunk.
+template <typename Entry, typename KeyOf>
+class SharedMap<Entry, KeyOf>::Iterator {
+ public:
+  using iterator_category = std::input_iterator_tag;
+  using value_type = Entry;
+  using difference_type = ptrdiff_t;
+  using pointer = const Entry*;
+  using reference = const Entry&;
+
+  const Entry& operator*() const { return (*map_->chunks_[chunk_])[entry_]; }
+  const Entry* operator->() const { return &**this; }
+  Iterator& operator++() {
+    if (++entry_ == map_->chunks_[chunk_]->size()) next_chunk();
+    return *this;
+  }
+  Iterator operator++(int) {
+    const Iterator before = *this;
+    ++*this;
+    return before;
+  }
+  bool operator==(const Iterator& other) const { return chunk_ == other.chunk_ && entry_ == other.entry_; }
+
+ private:
+  friend class SharedMap;
+  Iterator(const SharedMap& map, size_t chunk) : map_(&map), chunk_(chunk) {}
+  // The chunk whose first entry this is; null: it is a later one.
+  [[nodiscard]] const Chunk* chunk_start() const { return entry_ == 0 ? map_->chunks_[chunk_].get() : nullptr; }
+  void next_chunk() {
+    entry_ = 0;
+    ++chunk_;
+  }
+
+  const SharedMap* map_;
+  size_t chunk_;
+  size_t entry_ = 0;
 };
 
 }  // namespace headgate

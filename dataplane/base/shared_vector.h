@@ -7,12 +7,13 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <iterator>
 #include <memory>
 #include <utility>
 #include <vector>
+
+#include "dataplane/base/held_alone.h"
 
 namespace headgate {
 
@@ -39,11 +40,7 @@ class SharedVector {
     size_ = std::max(size_, index + 1);
     std::shared_ptr<Chunk>& chunk = chunks_[index / kChunk];
     if ((*chunk)[index % kChunk] == value) return;
-    if (chunk.use_count() != 1) {
-      chunk = std::make_shared<Chunk>(*chunk);
-    } else {
-      std::atomic_thread_fence(std::memory_order_acquire);  // whoever held it last has read all it wanted
-    }
+    if (!held_alone(chunk)) chunk = std::make_shared<Chunk>(*chunk);
     (*chunk)[index % kChunk] = std::move(value);
   }
 

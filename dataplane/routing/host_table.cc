@@ -1,17 +1,14 @@
 #include "dataplane/routing/host_table.h"
 
 #include <algorithm>
-#include <atomic>
+
+#include "dataplane/base/held_alone.h"
 
 namespace headgate::routing {
 
 HostTable::Bucket& HostTable::writable(uint64_t hash) {
   std::shared_ptr<Bucket>& bucket = buckets_[hash & (buckets_.size() - 1)];
-  if (bucket.use_count() != 1) {
-    bucket = std::make_shared<Bucket>(*bucket);
-  } else {
-    std::atomic_thread_fence(std::memory_order_acquire);  // whoever held it last has read all it wanted
-  }
+  if (!held_alone(bucket)) bucket = std::make_shared<Bucket>(*bucket);
   return *bucket;
 }
 
