@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <climits>
 #include <ctime>
 #include <utility>
@@ -21,14 +20,13 @@ std::string working_directory() {
 
 template <typename Message>
 void add(control::v1::Kind kind, const google::protobuf::RepeatedPtrField<Message>& messages, translate::Output& into) {
-  for (const Message& message : messages) into.resources.push_back(translate::encode(kind, message.name(), message));
+  for (const Message& message : messages) into.resources.set(translate::encode(kind, message.name(), message));
 }
 
 std::shared_ptr<const translate::Output> output_of(const config::v1::ResourceSet& set) {
   auto output = std::make_shared<translate::Output>();
   if (set.has_settings()) {
-    output->resources.push_back(
-        translate::encode(control::v1::KIND_PROXY_SETTINGS, set.settings().name(), set.settings()));
+    output->resources.set(translate::encode(control::v1::KIND_PROXY_SETTINGS, set.settings().name(), set.settings()));
   }
   add(control::v1::KIND_LISTENER, set.listeners(), *output);
   add(control::v1::KIND_ROUTE_TABLE, set.route_tables(), *output);
@@ -38,8 +36,6 @@ std::shared_ptr<const translate::Output> output_of(const config::v1::ResourceSet
   add(control::v1::KIND_TLS_SECRET, set.tls_secrets(), *output);
   add(control::v1::KIND_TICKET_KEYS, set.ticket_keys(), *output);
   add(control::v1::KIND_DNS_ZONE, set.dns_zones(), *output);
-  std::sort(output->resources.begin(), output->resources.end(),
-            [](const translate::ResourcePtr& a, const translate::ResourcePtr& b) { return precedes(*a, *b); });
   return output;
 }
 

@@ -21,41 +21,6 @@ bool same_origin(const translate::Resource& left, const translate::Resource& rig
                     [](const auto& a, const auto& b) { return a.SerializeAsString() == b.SerializeAsString(); });
 }
 
-// Both ranges are ordered by kind and name. `look` gives {kind, name, version} of an element of `before`; `same` knows
-// without a look that it is the other: of two sets most is.
-template <typename Before, typename Look, typename Same>
-std::shared_ptr<const Difference> compare(const Before& before, const std::vector<FramedPtr>& after, Look look,
-                                          Same same) {
-  auto difference = std::make_shared<Difference>();
-  auto old = before.begin();
-  for (const FramedPtr& framed : after) {
-    if (old != before.end() && same(*old, framed)) {
-      ++old;
-      continue;
-    }
-    const translate::Resource& now = framed->resource();
-    const auto now_key = std::tie(now.kind, now.name);
-    for (; old != before.end(); ++old) {
-      const auto& [kind, name, version] = look(*old);
-      if (std::tie(kind, name) >= now_key) break;
-      difference->remove.push_back(key_of(kind, name));
-    }
-    if (old != before.end()) {
-      const auto& [kind, name, version] = look(*old);
-      if (std::tie(kind, name) == now_key) {
-        ++old;
-        if (version == now.version) continue;
-      }
-    }
-    difference->upsert.push_back(framed);
-  }
-  for (; old != before.end(); ++old) {
-    const auto& [kind, name, version] = look(*old);
-    difference->remove.push_back(key_of(kind, name));
-  }
-  return difference;
-}
-
 }  // namespace
 
 void append_varint(std::string& bytes, uint64_t value) {
@@ -96,26 +61,25 @@ void FramedResource::append_to(std::string& bytes) const {
 
 std::shared_ptr<const ResourceSet> ResourceSet::make(const std::shared_ptr<const ResourceSet>& previous,
                                                      const translate::Output& output) {
-  static const std::vector<FramedPtr> kNothing;
+  static const translate::Resources kNothing;
   auto set = std::make_shared<ResourceSet>();
-  set->resources_.reserve(output.resources.size());
-  const std::vector<FramedPtr>& before = previous == nullptr ? kNothing : previous->resources_;
-  auto old = before.begin();
-  for (const translate::ResourcePtr& resource : output.resources) {
-    set->digest_ ^= resource->version;
-    if (old != before.end() && (*old)->pointer() == resource) {
-      set->resources_.push_back(*old++);
-      continue;
-    }
-    while (old != before.end() && translate::precedes((*old)->resource(), *resource)) ++old;
-    // The same content (another run of translate): its frame is shared.
-    const bool same = old != before.end() && ((*old)->pointer() == resource ||
-                                              ((*old)->resource().version == resource->version &&
-                                               (*old)->resource().kind == resource->kind &&
-                                               (*old)->resource().name == resource->name &&
-                                               same_origin((*old)->resource(), *resource)));
-    set->resources_.push_back(same ? *old : std::make_shared<const FramedResource>(resource));
+  if (previous != nullptr) {
+    set->resources_ = previous->resources_;
+    set->digest_ = previous->digest_;
   }
+  set->source_ = output.resources;
+  const auto change = [&](const translate::ResourcePtr* old, const translate::ResourcePtr* now) {
+    if (old != nullptr) set->digest_ ^= (*old)->version;
+    if (now == nullptr) {
+      set->resources_.erase(translate::ByResourceName()(*old));
+      return;
+    }
+    set->digest_ ^= (*now)->version;
+    // The same content (another run of translate): its frame is shared.
+    if (old != nullptr && (*old)->version == (*now)->version && same_origin(**old, **now)) return;
+    set->resources_.set(std::make_shared<const FramedResource>(*now));
+  };
+  translate::Resources::changes_between(previous == nullptr ? kNothing : previous->source_, output.resources, change);
   if (previous != nullptr) {
     set->from_previous_ = set->difference_from(previous);
     set->previous_ = previous;
@@ -124,29 +88,37 @@ std::shared_ptr<const ResourceSet> ResourceSet::make(const std::shared_ptr<const
 }
 
 bool ResourceSet::has(control::v1::Kind kind, const std::string& name) const {
-  const auto key = std::tie(kind, name);
-  const auto at =
-      std::lower_bound(resources_.begin(), resources_.end(), key, [](const FramedPtr& framed, const auto& wanted) {
-        return std::tie(framed->resource().kind, framed->resource().name) < wanted;
-      });
-  return at != resources_.end() && (*at)->resource().kind == kind && (*at)->resource().name == name;
+  return resources_.contains(translate::ResourceName{kind, name});
 }
 
 std::shared_ptr<const Difference> ResourceSet::difference_from(const std::shared_ptr<const ResourceSet>& from) const {
-  static const std::vector<FramedPtr> kNothing;
+  static const FramedResources kNothing;
   if (from != nullptr && from_previous_ != nullptr && previous_.lock() == from) return from_previous_;
-  const auto look = [](const FramedPtr& framed) {
-    const translate::Resource& resource = framed->resource();
-    return std::tie(resource.kind, resource.name, resource.version);
+  auto difference = std::make_shared<Difference>();
+  const auto change = [&](const FramedPtr* old, const FramedPtr* now) {
+    if (now == nullptr) {
+      difference->remove.push_back(key_of((*old)->resource().kind, (*old)->resource().name));
+    } else if (old == nullptr || (*old)->resource().version != (*now)->resource().version) {
+      difference->upsert.push_back(*now);
+    }
   };
-  return compare(from == nullptr ? kNothing : from->resources_, resources_, look,
-                 [](const FramedPtr& old, const FramedPtr& now) { return old == now; });
+  FramedResources::changes_between(from == nullptr ? kNothing : from->resources_, resources_, change);
+  return difference;
 }
 
 std::shared_ptr<const Difference> ResourceSet::difference_from(std::span<const KnownResource> known) const {
-  return compare(known, resources_,
-                 [](const KnownResource& one) { return std::tie(one.kind, one.name, one.version); },
-                 [](const KnownResource&, const FramedPtr&) { return false; });
+  auto difference = std::make_shared<Difference>();
+  auto old = known.begin();
+  const auto name_of = [](const KnownResource& one) { return translate::ResourceName{one.kind, one.name}; };
+  for (const FramedPtr& framed : resources_) {
+    const translate::ResourceName now = ByFramedName()(framed);
+    for (; old != known.end() && name_of(*old) < now; ++old) difference->remove.push_back(key_of(old->kind, old->name));
+    const bool there = old != known.end() && name_of(*old) == now;
+    if (!there || old->version != framed->resource().version) difference->upsert.push_back(framed);
+    if (there) ++old;
+  }
+  for (; old != known.end(); ++old) difference->remove.push_back(key_of(old->kind, old->name));
+  return difference;
 }
 
 std::vector<KnownResource> known_resources(const google::protobuf::RepeatedPtrField<control::v1::KnownVersion>& known) {

@@ -1,7 +1,7 @@
 // resource_set.h -- what a named set holds now, framed once for the wire, and how two of them differ.
 //
-// A ResourceSet is made from each Output; what did not change is shared with the set before it. Comparing is by version
-// alone: equal versions are equal bodies, whichever replica encoded them.
+// A ResourceSet is made from each Output; what did not change is shared with the set before it, and making it costs what
+// changed. Comparing is by version alone: equal versions are equal bodies, whichever replica encoded them.
 // Thread: any (immutable).   Owner: shared by the hub and every session that was sent it.
 #pragma once
 
@@ -31,6 +31,10 @@ class FramedResource {
   size_t head_ = 0;  // bytes of frame_ that come before the body
 };
 using FramedPtr = std::shared_ptr<const FramedResource>;
+struct ByFramedName {
+  translate::ResourceName operator()(const FramedPtr& framed) const { return translate::ByResourceName()(framed->pointer()); }
+};
+using FramedResources = SharedMap<FramedPtr, ByFramedName>;
 
 struct KnownResource {
   control::v1::Kind kind = control::v1::KIND_UNSPECIFIED;
@@ -50,8 +54,7 @@ class ResourceSet {
   // `previous` may be null. The new set keeps its difference to `previous`, which most sessions will need.
   static std::shared_ptr<const ResourceSet> make(const std::shared_ptr<const ResourceSet>& previous,
                                                  const translate::Output& output);
-  // Ordered by kind and name.
-  [[nodiscard]] const std::vector<FramedPtr>& resources() const { return resources_; }
+  [[nodiscard]] const FramedResources& resources() const { return resources_; }
   [[nodiscard]] uint64_t digest() const { return digest_; }
   [[nodiscard]] bool has(control::v1::Kind kind, const std::string& name) const;
 
@@ -61,7 +64,8 @@ class ResourceSet {
   [[nodiscard]] std::shared_ptr<const Difference> difference_from(std::span<const KnownResource> known) const;
 
  private:
-  std::vector<FramedPtr> resources_;
+  translate::Resources source_;
+  FramedResources resources_;
   uint64_t digest_ = 0;
   std::weak_ptr<const ResourceSet> previous_;
   std::shared_ptr<const Difference> from_previous_;

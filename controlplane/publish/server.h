@@ -72,7 +72,7 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // From now on this is what the set holds. `output->resources` is ordered and its keys are unique (see output.h).
+  // From now on this is what the set holds.
   virtual void publish(std::string_view set, std::shared_ptr<const translate::Output> output) = 0;
   // The set is gone (its Gateway or pod was deleted); its streams end, dataplanes keep what they serve.
   virtual void withdraw(std::string_view set) = 0;

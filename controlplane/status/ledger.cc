@@ -50,10 +50,19 @@ std::vector<Key> Ledger::set_addresses(std::optional<Addresses> addresses) {
   return all_wrong();
 }
 
-std::vector<Key> Ledger::set_admitted(std::set<Key> admitted) {
-  admitted_ = std::move(admitted);
-  for (auto& [key, entry] : entries_) entry.was_admitted = entry.was_admitted || admitted_.contains(key);
-  return all_wrong();
+std::vector<Key> Ledger::change_admitted(const std::vector<Key>& came, const std::vector<Key>& went) {
+  std::vector<Key> wrong;
+  const auto look = [&](const Key& key, bool admitted) {
+    const auto found = entries_.find(key);
+    if (found == entries_.end()) return;
+    if (admitted) found->second.was_admitted = true;
+    if (is_wrong(key, found->second)) wrong.push_back(key);
+  };
+  for (const Key& key : went) admitted_.erase(key);
+  admitted_.insert(came.begin(), came.end());
+  for (const Key& key : went) look(key, false);
+  for (const Key& key : came) look(key, true);
+  return wrong;
 }
 
 std::vector<Key> Ledger::all_wrong() const {

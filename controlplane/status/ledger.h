@@ -28,7 +28,7 @@ class Ledger {
 
   // Ours. Unknown addresses (nullopt) leave everything as it is; none (empty) are written.
   std::vector<Key> set_addresses(std::optional<Addresses> addresses);
-  std::vector<Key> set_admitted(std::set<Key> admitted);
+  std::vector<Key> change_admitted(const std::vector<Key>& came, const std::vector<Key>& went);
   // Every Ingress whose status is not what it should be.
   [[nodiscard]] std::vector<Key> all_wrong() const;
 

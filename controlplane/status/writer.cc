@@ -99,13 +99,18 @@ void Writer::tell(std::vector<kube::Event> events) {
   for (auto& event : events) events_.record(std::move(event));
 }
 
-void Writer::set_admitted(const std::vector<control::v1::ObjectRef>& admitted) {
-  std::set<Key> keys;
-  for (const auto& object : admitted) {
-    if (object.kind() == "Ingress") keys.emplace(object.namespace_(), object.name());
-  }
+void Writer::set_admitted(const translate::Admitted& admitted) {
+  std::vector<Key> came;
+  std::vector<Key> went;
+  const auto look = [&](const translate::ObjectRefPtr* old, const translate::ObjectRefPtr* now) {
+    const control::v1::ObjectRef& object = **(old != nullptr ? old : now);
+    if (object.kind() != "Ingress" || (old != nullptr && now != nullptr)) return;
+    (now != nullptr ? came : went).emplace_back(object.namespace_(), object.name());
+  };
   const std::lock_guard lock(mutex_);
-  enqueue(ledger_.set_admitted(std::move(keys)));
+  translate::Admitted::changes_between(admitted_, admitted, look);
+  admitted_ = admitted;
+  enqueue(ledger_.change_admitted(came, went));
 }
 
 void Writer::set_notes(const std::vector<translate::Note>& notes) {

@@ -54,7 +54,7 @@ class Writer final : public kube::ObjectSink {
   void on_leadership();
 
   // Of each translation: all Ingresses we serve, all notes.
-  void set_admitted(const std::vector<control::v1::ObjectRef>& admitted);
+  void set_admitted(const translate::Admitted& admitted);
   void set_notes(const std::vector<translate::Note>& notes);
   // All that some dataplane cannot use at present; the same of several counts once.
   void set_rejects(const std::vector<control::v1::Reject>& rejects);
@@ -91,6 +91,7 @@ class Writer final : public kube::ObjectSink {
 
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
+  translate::Admitted admitted_;
   Ledger ledger_;
   Notices notes_{"Translate"};
   Notices rejects_{"Configure"};

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "controlplane/translate/resource.h"
@@ -23,10 +25,23 @@ struct Note {
   }
 };
 
+using ObjectRefPtr = std::shared_ptr<const control::v1::ObjectRef>;
+
+// What admitted objects, all of one kind, are sorted by.
+struct AdmittedName {
+  std::string_view name_space;
+  std::string_view name;
+  auto operator<=>(const AdmittedName&) const = default;
+};
+struct ByAdmittedName {
+  AdmittedName operator()(const ObjectRefPtr& ref) const { return {ref->namespace_(), ref->name()}; }
+};
+using Admitted = SharedMap<ObjectRefPtr, ByAdmittedName>;
+
 struct Output {
-  std::vector<ResourcePtr> resources;             // ordered by `precedes`, keys unique
-  std::vector<Note> notes;                        // ordered by object
-  std::vector<control::v1::ObjectRef> admitted;   // Ingresses of our class: their status gets the addresses
+  Resources resources;
+  std::vector<Note> notes;  // ordered by object
+  Admitted admitted;        // Ingresses of our class: their status gets the addresses
 
   // Each counts up when its list changed: whoever has seen the number need not look at thousands again. (An object that
   // changed among those admitted is no change: who is admitted is.)

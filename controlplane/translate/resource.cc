@@ -47,8 +47,4 @@ ResourcePtr encode(control::v1::Kind kind, std::string name, const google::proto
   return resource;
 }
 
-bool precedes(const Resource& left, const Resource& right) {
-  return std::tie(left.kind, left.name) < std::tie(right.kind, right.name);
-}
-
 }  // namespace headgate::translate

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <google/protobuf/message.h>
 
+#include "dataplane/base/shared_map.h"
 #include "headgate/control/v1/resource.pb.h"
 
 namespace headgate::translate {
@@ -26,7 +28,16 @@ using ResourcePtr = std::shared_ptr<const Resource>;
 ResourcePtr encode(control::v1::Kind kind, std::string name, const google::protobuf::Message& message,
                    std::vector<control::v1::ObjectRef> origin = {});
 
-// Order of resources in an Output: by kind, then by name.
-bool precedes(const Resource& left, const Resource& right);
+// What resources are sorted by.
+struct ResourceName {
+  control::v1::Kind kind;
+  std::string_view name;
+  auto operator<=>(const ResourceName&) const = default;
+};
+struct ByResourceName {
+  ResourceName operator()(const ResourcePtr& resource) const { return {resource->kind, resource->name}; }
+};
+// A value whose copies share what did not change.
+using Resources = SharedMap<ResourcePtr, ByResourceName>;
 
 }  // namespace headgate::translate

@@ -34,10 +34,6 @@ bool same_origin(const std::vector<ObjectRef>& a, const std::vector<ObjectRef>& 
   });
 }
 
-bool admitted_before(const ObjectRef& a, const ObjectRef& b) {
-  return std::tie(a.namespace_(), a.name()) < std::tie(b.namespace_(), b.name());
-}
-
 template <typename Key, typename Value>
 void erase_from(std::map<Key, Value>& map, const Key& key, const auto& member) {
   const auto at = map.find(key);
@@ -211,8 +207,7 @@ void Translator::withdraw(const IngressModel& model) {
     secret_uses_[secret->message.name()].users.erase(model.precedence);
     dirty_secrets_.insert(secret->message.name());
   }
-  const auto at = std::lower_bound(output_.admitted.begin(), output_.admitted.end(), model.ref, admitted_before);
-  if (at != output_.admitted.end() && !admitted_before(model.ref, *at)) output_.admitted.erase(at);
+  output_.admitted.erase(AdmittedName{model.ref.namespace_(), model.ref.name()});
 }
 
 void Translator::enter(const IngressPtr& model) {
@@ -228,8 +223,7 @@ void Translator::enter(const IngressPtr& model) {
     use.users.insert(model->precedence);
     dirty_secrets_.insert(secret->message.name());
   }
-  const auto at = std::lower_bound(output_.admitted.begin(), output_.admitted.end(), model->ref, admitted_before);
-  output_.admitted.insert(at, model->ref);
+  output_.admitted.set({model, &model->ref});
 }
 
 void Translator::enter_upstream(const UpstreamPtr& spec, const Precedence& user,
@@ -527,45 +521,19 @@ void Translator::set_notes(const std::string& source, std::vector<Note> notes) {
   }
 }
 
-// Puts what changed into the ordered list: one by one when it is little, in one pass when it is much.
 void Translator::finish() {
-  constexpr size_t kLittle = 64;
-  std::vector<ResourcePtr>& list = output_.resources;
-  const auto before = [](const ResourcePtr& resource, const ResourceName& name) {
-    return std::tie(resource->kind, resource->name) < std::tie(name.first, name.second);
-  };
-  if (changed_resources_.size() <= kLittle) {
-    for (auto& [name, resource] : changed_resources_) {
-      const auto at = std::lower_bound(list.begin(), list.end(), name, before);
-      const bool there = at != list.end() && (*at)->kind == name.first && (*at)->name == name.second;
-      if (resource == nullptr) {
-        if (!there) continue;
-        list.erase(at);
-      } else if (!there) {
-        list.insert(at, std::move(resource));
-      } else if ((*at)->version != resource->version || !same_origin((*at)->origin, resource->origin)) {
-        *at = std::move(resource);
-      } else {
-        continue;
-      }
-      ++output_.changes.resources;
+  Resources& all = output_.resources;
+  for (auto& [key, resource] : changed_resources_) {
+    const ResourceName name{key.first, key.second};
+    if (resource == nullptr) {
+      if (!all.erase(name)) continue;
+    } else {
+      const ResourcePtr* const before = all.find(name);
+      const bool same = before != nullptr && (*before)->version == resource->version &&
+                        same_origin((*before)->origin, resource->origin);
+      if (same) continue;
+      all.set(std::move(resource));
     }
-  } else {
-    std::vector<ResourcePtr> merged;
-    merged.reserve(list.size() + changed_resources_.size());
-    size_t old = 0;
-    for (auto& [name, resource] : changed_resources_) {
-      while (old < list.size() && before(list[old], name)) merged.push_back(std::move(list[old++]));
-      const bool there = old < list.size() && list[old]->kind == name.first && list[old]->name == name.second;
-      if (resource != nullptr) {
-        const bool same =
-            there && list[old]->version == resource->version && same_origin(list[old]->origin, resource->origin);
-        merged.push_back(same ? std::move(list[old]) : std::move(resource));
-      }
-      if (there) ++old;
-    }
-    while (old < list.size()) merged.push_back(std::move(list[old++]));
-    list = std::move(merged);
     ++output_.changes.resources;
   }
   changed_resources_.clear();

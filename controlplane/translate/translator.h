@@ -30,8 +30,6 @@ class Translator {
   [[nodiscard]] bool reads(world::ObjectKind kind, const world::ObjectKey& key) const;
 
  private:
-  using ResourceName = std::pair<control::v1::Kind, std::string>;
-
   struct IngressEntry {
     IngressPtr model;
     std::vector<ReadKey> reads;
@@ -106,7 +104,7 @@ class Translator {
   std::set<world::ObjectKey> dirty_services_;
   std::set<world::ObjectKey> dirty_slices_;
   bool dirty_listeners_ = false;
-  std::map<ResourceName, ResourcePtr> changed_resources_;
+  std::map<std::pair<control::v1::Kind, std::string>, ResourcePtr> changed_resources_;  // null: it is gone
 
   struct NotePlace {
     std::string object;

@@ -1,9 +1,5 @@
 // object_map.h -- the objects of one kind, sorted by key: a value whose copies share everything that did not change.
 // Thread: a map is one thread's; copies of it are independent and may be read by any.   Owner: Store, World.
-//
-// The entries lie in chunks of a few dozen, which copies share. A change copies its chunk if somebody else holds it;
-// copying the map copies one pointer per chunk. `changes_between` passes over chunks that both sides share, so what it
-// costs follows what changed.
 #pragma once
 
 #include <functional>
@@ -11,9 +7,9 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "controlplane/kube/object_sink.h"
+#include "dataplane/base/shared_map.h"
 
 namespace headgate::world {
 
@@ -28,7 +24,7 @@ struct ObjectKey {
 
 class ObjectMap {
  public:
-  [[nodiscard]] size_t size() const { return size_; }
+  [[nodiscard]] size_t size() const { return entries_.size(); }
   // Null: there is none.
   [[nodiscard]] kube::ObjectPtr find(const ObjectKey& key) const;
 
@@ -50,16 +46,15 @@ class ObjectMap {
   struct Entry {
     ObjectKey key;
     kube::ObjectPtr object;
+    // Of the same key: is it the same object?
+    bool operator==(const Entry& other) const { return object == other.object; }
   };
-  using Chunk = std::vector<Entry>;  // never empty
-  class Cursor;
+  struct KeyOf {
+    const ObjectKey& operator()(const Entry& entry) const { return entry.key; }
+  };
+  using Entries = SharedMap<Entry, KeyOf>;
 
-  // Index of the chunk in which `key` is or would be.
-  [[nodiscard]] size_t chunk_of(const ObjectKey& key) const;
-  Chunk& writable(size_t index);
-
-  std::vector<std::shared_ptr<Chunk>> chunks_;
-  size_t size_ = 0;
+  Entries entries_;
 };
 
 }  // namespace headgate::world

@@ -21,10 +21,18 @@ std::vector<SocketKey> Publisher::keys_of(const snapshot::Listener& listener, si
   return keys;
 }
 
-void Publisher::publish(const config::v1::ResourceSet& resources, Done done, const snapshot::Revisions& revisions) {
+void Publisher::publish(const snapshot::ResourceView& resources, Done done) {
   HG_CHECK(!busy());
+  publish(builder_.build(resources), std::move(done));
+}
+
+void Publisher::publish(const config::v1::ResourceSet& resources, Done done) {
+  HG_CHECK(!busy());
+  publish(builder_.build(resources), std::move(done));
+}
+
+void Publisher::publish(snapshot::BuildOutcome built, Done done) {
   outcome_ = {};
-  snapshot::BuildOutcome built = builder_.build(resources, revisions);
   outcome_.problems = std::move(built.problems);
   if (built.snapshot == nullptr) {
     done(outcome_);

@@ -33,7 +33,8 @@ class Publisher {
             snapshot::EndpointResolver resolver);
 
   // `done` is called once, on this thread: at once after a failure, later otherwise. One at a time: busy() tells.
-  void publish(const config::v1::ResourceSet& resources, Done done, const snapshot::Revisions& revisions = {});
+  void publish(const snapshot::ResourceView& resources, Done done);
+  void publish(const config::v1::ResourceSet& resources, Done done);
   // At once, for what serves now and for what is published later.
   void cap_dns_ttls(uint32_t seconds) { builder_.cap_dns_ttls(seconds); }
   [[nodiscard]] bool busy() const { return waiting_ > 0; }
@@ -46,6 +47,7 @@ class Publisher {
     std::vector<UniqueFd> sockets;  // one per worker
     std::vector<UniqueFd> left_over{};
   };
+  void publish(snapshot::BuildOutcome built, Done done);
   Result<Opened> open(const snapshot::Listener& listener, std::string& failure);
   void take_left_over(const snapshot::Listener& listener, const std::vector<SocketKey>& held, Opened& opened);
   void on_applied(std::vector<std::string> problems);

@@ -103,9 +103,7 @@ void RemoteConfig::pump() {
 }
 
 void RemoteConfig::attempt() {
-  publisher_.publish(
-      store_.trial(), [this](const PublishOutcome& outcome) { on_outcome(outcome); },
-      [this](const google::protobuf::Message& message) { return store_.revision_of(message); });
+  publisher_.publish(store_.view(), [this](const PublishOutcome& outcome) { on_outcome(outcome); });
 }
 
 void RemoteConfig::on_outcome(const PublishOutcome& outcome) {
@@ -130,7 +128,7 @@ void RemoteConfig::finish_trial(const PublishOutcome& outcome) {
     if (store_.on_trial()) store_.commit();
     if (trying_base_) base_ = next_base_;
     for (const std::string& failure : outcome.failures) HG_LOG(kError, kControl, failure);
-    observer_.on_remote_applied(store_.trial());
+    observer_.on_remote_applied(store_.view().settings());
   } else {
     std::string why = outcome.failures.empty() ? "cannot be built" : outcome.failures.front();
     for (const check::Problem& problem : outcome.problems) {

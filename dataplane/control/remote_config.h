@@ -29,8 +29,8 @@ struct RemoteOptions {
 
 class RemoteConfigObserver {
  public:
-  // All workers use this set now. It is valid during the call.
-  virtual void on_remote_applied(const config::v1::ResourceSet& set) = 0;
+  // All workers use other resources now, with these settings.
+  virtual void on_remote_applied(const config::v1::ProxySettings& settings) = 0;
   // Readiness changed for good; told once.
   virtual void on_remote_ready() = 0;
 

@@ -48,6 +48,8 @@ bool is_known_kind(cv::Kind kind) {
   return kind >= cv::KIND_LISTENER && kind <= cv::KIND_TICKET_KEYS;
 }
 
+bool is_secret(cv::Kind kind) { return kind == cv::KIND_TLS_SECRET || kind == cv::KIND_TICKET_KEYS; }
+
 check::Kind check_kind_of(cv::Kind kind) {
   switch (kind) {
     case cv::KIND_LISTENER: return check::Kind::kListener;
@@ -120,36 +122,20 @@ void check_resource(cv::Kind kind, const Message& message, std::time_t now, chec
   }
 }
 
-void BorrowedSet::add(cv::Kind kind, Message& message) {
-  switch (kind) {
-    case cv::KIND_PROXY_SETTINGS: set_.unsafe_arena_set_allocated_settings(&as<ProxySettings>(message)); return;
-    case cv::KIND_LISTENER: set_.mutable_listeners()->UnsafeArenaAddAllocated(&as<Listener>(message)); return;
-    case cv::KIND_ROUTE_TABLE: set_.mutable_route_tables()->UnsafeArenaAddAllocated(&as<RouteTable>(message)); return;
-    case cv::KIND_UPSTREAM: set_.mutable_upstreams()->UnsafeArenaAddAllocated(&as<Upstream>(message)); return;
-    case cv::KIND_ENDPOINT_SHARD:
-      set_.mutable_endpoint_shards()->UnsafeArenaAddAllocated(&as<EndpointShard>(message));
-      return;
-    case cv::KIND_TLS_SECRET: set_.mutable_tls_secrets()->UnsafeArenaAddAllocated(&as<TlsSecret>(message)); return;
-    case cv::KIND_DNS_ZONE: set_.mutable_dns_zones()->UnsafeArenaAddAllocated(&as<DnsZone>(message)); return;
-    case cv::KIND_VIRTUAL_HOST: set_.mutable_virtual_hosts()->UnsafeArenaAddAllocated(&as<VirtualHost>(message)); return;
-    case cv::KIND_TICKET_KEYS: set_.mutable_ticket_keys()->UnsafeArenaAddAllocated(&as<TicketKeys>(message)); return;
-    default: return;
-  }
-}
-
-void BorrowedSet::add_all(ResourceSet& set) {
-  const auto take = [&](cv::Kind kind, auto* list) {
-    for (auto& message : *list) add(kind, message);
+// The lists of protobuf take what can be changed; nobody changes it here.
+void BorrowedSet::add_all(const snapshot::ResourceView& view) {
+  const auto take = [&]<typename T>(google::protobuf::RepeatedPtrField<T>* list) {
+    view.visit<T>([&](const T& message) { list->UnsafeArenaAddAllocated(const_cast<T*>(&message)); });
   };
-  if (set.has_settings()) add(cv::KIND_PROXY_SETTINGS, *set.mutable_settings());
-  take(cv::KIND_LISTENER, set.mutable_listeners());
-  take(cv::KIND_ROUTE_TABLE, set.mutable_route_tables());
-  take(cv::KIND_VIRTUAL_HOST, set.mutable_virtual_hosts());
-  take(cv::KIND_UPSTREAM, set.mutable_upstreams());
-  take(cv::KIND_ENDPOINT_SHARD, set.mutable_endpoint_shards());
-  take(cv::KIND_TLS_SECRET, set.mutable_tls_secrets());
-  take(cv::KIND_TICKET_KEYS, set.mutable_ticket_keys());
-  take(cv::KIND_DNS_ZONE, set.mutable_dns_zones());
+  if (view.has_settings()) set_.unsafe_arena_set_allocated_settings(const_cast<ProxySettings*>(&view.settings()));
+  take(set_.mutable_listeners());
+  take(set_.mutable_route_tables());
+  take(set_.mutable_virtual_hosts());
+  take(set_.mutable_upstreams());
+  take(set_.mutable_endpoint_shards());
+  take(set_.mutable_tls_secrets());
+  take(set_.mutable_ticket_keys());
+  take(set_.mutable_dns_zones());
 }
 
 void BorrowedSet::clear() {

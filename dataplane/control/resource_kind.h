@@ -9,6 +9,7 @@
 
 #include <google/protobuf/message.h>
 
+#include "dataplane/snapshot/resource_view.h"
 #include "headgate/config/v1/resources.pb.h"
 #include "headgate/control/v1/resource.pb.h"
 #include "proto/check/check.h"
@@ -25,6 +26,8 @@ using MessagePtr = std::shared_ptr<google::protobuf::Message>;
 
 // A kind this version knows.
 bool is_known_kind(control::v1::Kind kind);
+// One that holds private keys.
+bool is_secret(control::v1::Kind kind);
 check::Kind check_kind_of(control::v1::Kind kind);
 control::v1::Kind kind_of(check::Kind kind);
 
@@ -49,7 +52,8 @@ void visit_resources(const config::v1::ResourceSet& set, const Visitor& visit) {
   for (const auto& message : set.dns_zones()) visit(control::v1::KIND_DNS_ZONE, message);
 }
 
-// A ResourceSet of messages that belong to somebody else: composing it copies pointers. What is added must outlive it.
+// A ResourceSet of messages that belong to somebody else, to be read: composing it copies pointers. What is added must
+// outlive it.
 class BorrowedSet {
  public:
   BorrowedSet() = default;
@@ -57,8 +61,7 @@ class BorrowedSet {
   BorrowedSet(const BorrowedSet&) = delete;
   BorrowedSet& operator=(const BorrowedSet&) = delete;
 
-  void add(control::v1::Kind kind, google::protobuf::Message& message);
-  void add_all(config::v1::ResourceSet& set);
+  void add_all(const snapshot::ResourceView& view);
   void clear();
   [[nodiscard]] const config::v1::ResourceSet& set() const { return set_; }
 

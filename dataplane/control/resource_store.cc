@@ -35,7 +35,6 @@ ResourceStore::~ResourceStore() = default;
 
 void ResourceStore::set_base(std::shared_ptr<config::v1::ResourceSet> base) {
   HG_CHECK(!on_trial_);
-  trial_set_.clear();  // may borrow from the base that goes now
   base_ = std::move(base);
   base_changed_ = true;
   base_keys_.clear();
@@ -100,15 +99,16 @@ bool ResourceStore::begin(std::time_t now) {
   }
   for (const ResourceKey& key : with_rejects_) {
     const auto [trial, fresh] = trials_.try_emplace(key);
-    if (fresh) trial->second.given = entries_.at(key).given;
+    if (fresh) trial->second.given = (*entries_.find(key))->given;
   }
   trial_has_base_ = std::exchange(base_changed_, false);
   if (trial_has_base_) {
     count_all_references();
-    for (const auto& [key, entry] : entries_) {
-      const auto [trial, fresh] = trials_.try_emplace(key);
-      if (fresh) trial->second.given = entry.given;
-    }
+    trial_view_ = base_ == nullptr ? snapshot::ResourceView() : snapshot::ResourceView::shared(base_);
+    entries_.visit_all([&](const StoredPtr& entry) {
+      const auto [trial, fresh] = trials_.try_emplace(entry->key);
+      if (fresh) trial->second.given = entry->given;
+    });
   }
   start_settings();
   for (auto& [key, trial] : trials_) {
@@ -127,18 +127,19 @@ void ResourceStore::start_settings() {
   std::shared_ptr<ProxySettings> counts;
   if (base_ != nullptr && base_->has_settings()) counts = {base_, base_->mutable_settings()};
   std::set<ResourceKey> all;
-  const auto add_all = [&](const auto& map) {
-    for (auto it = map.lower_bound({cv::KIND_PROXY_SETTINGS, ""}); it != map.end(); ++it) {
-      if (it->first.kind != cv::KIND_PROXY_SETTINGS) break;
-      all.insert(it->first);
-    }
-  };
-  add_all(entries_);
-  add_all(trials_);
+  const ResourceKey first{cv::KIND_PROXY_SETTINGS, ""};
+  entries_.visit_from(first, [&](const StoredPtr& entry) {
+    const bool settings = entry->key.kind == cv::KIND_PROXY_SETTINGS;
+    if (settings) all.insert(entry->key);
+    return settings;
+  });
+  for (auto it = trials_.lower_bound(first); it != trials_.end() && it->first.kind == cv::KIND_PROXY_SETTINGS; ++it) {
+    all.insert(it->first);
+  }
   for (const ResourceKey& key : all) {
     const auto [position, fresh] = trials_.try_emplace(key);
     Trial& trial = position->second;
-    if (fresh) trial.given = entries_.at(key).given;
+    if (fresh) trial.given = (*entries_.find(key))->given;
     if (trial.given == nullptr) continue;
     start(key, trial);
     if (trial.message == nullptr) continue;
@@ -163,16 +164,17 @@ void ResourceStore::start_settings() {
 }
 
 void ResourceStore::restart_all(cv::Kind kind) {
-  for (const auto& [key, entry] : entries_) {
-    if (key.kind != kind) continue;
-    const auto [trial, fresh] = trials_.try_emplace(key);
-    if (fresh) trial->second.given = entry.given;
-  }
+  entries_.visit_from(ResourceKey{kind, ""}, [&](const StoredPtr& entry) {
+    if (entry->key.kind != kind) return false;
+    const auto [trial, fresh] = trials_.try_emplace(entry->key);
+    if (fresh) trial->second.given = entry->given;
+    return true;
+  });
 }
 
 MessagePtr ResourceStore::previous_of(const ResourceKey& key) const {
-  const auto known = entries_.find(key);
-  return known == entries_.end() ? nullptr : known->second.serving;
+  const StoredPtr* const known = entries_.find(key);
+  return known == nullptr ? nullptr : (*known)->serving;
 }
 
 // From bytes to a message that is right in itself, or what stands in for it.
@@ -249,12 +251,12 @@ bool ResourceStore::lower(const ResourceKey& key, Trial& trial, const std::vecto
 ResourceStore::Trial* ResourceStore::touch(const ResourceKey& key) {
   const auto known = trials_.find(key);
   if (known != trials_.end()) return &known->second;
-  const auto entry = entries_.find(key);
-  if (entry == entries_.end()) return nullptr;
+  const StoredPtr* const entry = entries_.find(key);
+  if (entry == nullptr) return nullptr;
   Trial& trial = trials_[key];
-  trial.indexed = entry->second.serving;
-  trial.given = entry->second.given;
-  trial.message = entry->second.serving;
+  trial.indexed = (*entry)->serving;
+  trial.given = (*entry)->given;
+  trial.message = (*entry)->serving;
   return &trial;
 }
 
@@ -279,7 +281,7 @@ bool ResourceStore::resolve_references() {
   // Something may be wrong: what, and whose fault it is, only a look at everything tells.
   for (int round = 0; round < kMaxRounds; ++round) {
     check::Problems problems;
-    check::check_references(trial_set_.set(), problems);
+    check::check_references(trial(), problems);
     if (!problems.has_errors()) return true;
     if (!lower_all(problems.list())) return false;
   }
@@ -291,29 +293,30 @@ bool ResourceStore::blame(const std::vector<Problem>& problems) {
   return lower_all(problems) && resolve_references();
 }
 
+// What the trials say is put into the view; all else is there already.
 void ResourceStore::compose() {
-  trial_set_.clear();
-  if (base_ != nullptr) trial_set_.add_all(*base_);
-  auto trial = trials_.begin();
-  const auto add = [&](const ResourceKey& key, const MessagePtr& message) {
-    const bool counts = key.kind != cv::KIND_PROXY_SETTINGS || key == settings_key_;
-    if (message != nullptr && counts) trial_set_.add(key.kind, *message);
-  };
-  for (const auto& [key, one] : trials_) {
-    if (one.message != nullptr) number(one.message);
-  }
-  for (const auto& [key, entry] : entries_) {
-    for (; trial != trials_.end() && trial->first < key; ++trial) add(trial->first, trial->second.message);
-    if (trial != trials_.end() && trial->first == key) {
-      add(key, trial->second.message);
-      ++trial;
+  trial_set_ = nullptr;
+  std::shared_ptr<const ProxySettings> settings = settings_;
+  for (const auto& [key, trial] : trials_) {
+    if (!is_known_kind(key.kind) || base_keys_.contains(key)) continue;
+    if (key.kind == cv::KIND_PROXY_SETTINGS) {
+      if (key == settings_key_ && trial.message != nullptr) settings = std::static_pointer_cast<ProxySettings>(trial.message);
+    } else if (trial.message != nullptr) {
+      trial_view_.set(check_kind_of(key.kind), trial.message);
     } else {
-      add(key, entry.serving);
+      trial_view_.erase(check_kind_of(key.kind), key.name);
     }
   }
-  for (; trial != trials_.end(); ++trial) add(trial->first, trial->second.message);
-  if (!trial_set_.set().has_settings()) trial_set_.add(cv::KIND_PROXY_SETTINGS, *settings_);
+  trial_view_.set_settings(std::move(settings));
   count_references();
+}
+
+const config::v1::ResourceSet& ResourceStore::trial() const {
+  if (trial_set_ == nullptr) {
+    trial_set_ = std::make_unique<BorrowedSet>();
+    trial_set_->add_all(trial_view_);
+  }
+  return trial_set_->set();
 }
 
 // -- references -------------------------------------------------------------------------------------------------------------
@@ -335,9 +338,9 @@ void ResourceStore::count_all_references() {
   if (base_ != nullptr) {
     visit_resources(*base_, [&](cv::Kind kind, const auto& message) { references_.insert(check_kind_of(kind), message); });
   }
-  for (const auto& [key, entry] : entries_) {
-    if (entry.serving != nullptr) references_.insert(check_kind_of(key.kind), *entry.serving);
-  }
+  entries_.visit_all([&](const StoredPtr& entry) {
+    if (entry->serving != nullptr) references_.insert(check_kind_of(entry->key.kind), *entry->serving);
+  });
 }
 
 bool ResourceStore::references_are_sound() const {
@@ -346,17 +349,6 @@ bool ResourceStore::references_are_sound() const {
     if (before == one.second.message || !is_known_kind(one.first.kind)) return true;
     return references_.is_sound(check_kind_of(one.first.kind), before.get(), one.second.message.get());
   });
-}
-
-uint64_t ResourceStore::revision_of(const google::protobuf::Message& message) const {
-  const auto known = revisions_.find(&message);
-  return known == revisions_.end() ? 0 : known->second;
-}
-
-void ResourceStore::number(const MessagePtr& message) {
-  if (!revisions_.emplace(message.get(), next_revision_).second) return;
-  ++next_revision_;
-  numbered_.push_back(message);
 }
 
 // -- outcome ----------------------------------------------------------------------------------------------------------------
@@ -383,38 +375,30 @@ void ResourceStore::commit() {
 
 void ResourceStore::apply_outcome() {
   on_trial_ = false;
-  // Messages that go are not in the set that serves: compose() has left them out. Those that stay keep their address.
   for (auto& [key, trial] : trials_) {
     with_rejects_.erase(key);
-    const auto before = entries_.find(key);
-    if (before != entries_.end()) {
-      digest_ ^= before->second.given->version;
-      if (before->second.serving != nullptr) numbered_.push_back(before->second.serving);
-    }
+    if (const StoredPtr* const before = entries_.find(key)) digest_ ^= (*before)->given->version;
     if (trial.given == nullptr) {
       entries_.erase(key);
       continue;
     }
-    Entry& entry = entries_[key];
-    entry.given = std::move(trial.given);
-    digest_ ^= entry.given->version;
-    entry.rejects = rejects_of(key, trial);
-    entry.serving = std::move(trial.message);
-    if (!entry.rejects.empty()) with_rejects_.insert(key);
+    digest_ ^= trial.given->version;
+    auto entry = std::make_shared<StoredResource>();
+    entry->key = key;
+    entry->rejects = rejects_of(key, trial);
+    entry->given = std::move(trial.given);
+    entry->serving = std::move(trial.message);
+    if (!entry->rejects.empty()) with_rejects_.insert(key);
+    entries_.set(std::move(entry));
   }
   trials_.clear();
-  // A message that nobody has any more takes its number along, before its address can be given to another one.
-  std::sort(numbered_.begin(), numbered_.end());
-  numbered_.erase(std::unique(numbered_.begin(), numbered_.end()), numbered_.end());
-  for (const MessagePtr& message : numbered_) {
-    if (message.use_count() == 1) revisions_.erase(message.get());
-  }
-  numbered_.clear();
+  served_view_ = trial_view_;
   if (trial_has_push_) drop_staged();
 }
 
 void ResourceStore::refuse(const std::string& why) {
   HG_CHECK(on_trial_);
+  trial_view_ = served_view_;
   for (auto position = trials_.begin(); position != trials_.end();) {
     const ResourceKey& key = position->first;
     Trial& trial = position->second;
@@ -439,7 +423,7 @@ void ResourceStore::refuse(const std::string& why) {
 std::vector<cv::Reject> ResourceStore::rejects() const {
   std::vector<cv::Reject> all;
   for (const ResourceKey& key : with_rejects_) {
-    for (const cv::Reject& reject : entries_.at(key).rejects) {
+    for (const cv::Reject& reject : (*entries_.find(key))->rejects) {
       if (all.size() < kMaxRejects) all.push_back(reject);
     }
   }
@@ -449,29 +433,34 @@ std::vector<cv::Reject> ResourceStore::rejects() const {
 std::vector<cv::KnownVersion> ResourceStore::known() const {
   std::vector<cv::KnownVersion> list;
   list.reserve(entries_.size());
-  for (const auto& [key, entry] : entries_) {
+  entries_.visit_all([&](const StoredPtr& entry) {
     cv::KnownVersion known;
-    fill_key(key, *known.mutable_key());
+    fill_key(entry->key, *known.mutable_key());
     // What has rejects is named, too, so that the controller can say that it is gone; with no version it is sent again.
-    known.set_version(entry.rejects.empty() ? entry.given->version : 0);
+    known.set_version(entry->rejects.empty() ? entry->given->version : 0);
     list.push_back(std::move(known));
-  }
+  });
   return list;
+}
+
+bool StoredResource::fill(cv::Resource& resource) const {
+  if (serving == nullptr) return false;
+  fill_key(key, *resource.mutable_key());
+  resource.mutable_origin()->Add(given->origin.begin(), given->origin.end());
+  resource.set_version(given->version);
+  resource.set_body(rejects.empty() ? given->body : serving->SerializeAsString());
+  // Another content than the controller's has another version, so that it is sent again.
+  if (!rejects.empty()) resource.set_version(~given->version | 1);
+  return true;
 }
 
 cv::Push ResourceStore::snapshot(bool with_secrets) const {
   cv::Push push;
-  for (const auto& [key, entry] : entries_) {
-    const bool secret = key.kind == cv::KIND_TLS_SECRET || key.kind == cv::KIND_TICKET_KEYS;
-    if (entry.serving == nullptr || (secret && !with_secrets)) continue;
-    cv::Resource& resource = *push.add_upsert();
-    fill_key(key, *resource.mutable_key());
-    resource.mutable_origin()->Add(entry.given->origin.begin(), entry.given->origin.end());
-    resource.set_version(entry.given->version);
-    resource.set_body(entry.rejects.empty() ? entry.given->body : entry.serving->SerializeAsString());
-    // Another content than the controller's has another version, so that it is sent again.
-    if (!entry.rejects.empty()) resource.set_version(~entry.given->version | 1);
-  }
+  entries_.visit_all([&](const StoredPtr& entry) {
+    if (is_secret(entry->key.kind) && !with_secrets) return;
+    cv::Resource resource;
+    if (entry->fill(resource)) *push.add_upsert() = std::move(resource);
+  });
   return push;
 }
 

@@ -20,14 +20,37 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "dataplane/base/shared_map.h"
 #include "dataplane/control/resource_kind.h"
+#include "dataplane/snapshot/resource_view.h"
 #include "headgate/control/v1/control.pb.h"
 #include "proto/check/reference_index.h"
 
 namespace headgate::control {
+
+// One resource as it was given, and what of it serves.
+struct StoredResource {
+  struct Given {
+    uint64_t version = 0;
+    std::string body;
+    std::vector<control::v1::ObjectRef> origin;
+  };
+  ResourceKey key;
+  std::shared_ptr<const Given> given;
+  MessagePtr serving;  // null: left out
+  std::vector<control::v1::Reject> rejects;
+
+  // True: `resource` is what serves of it, as it could have been sent. False: nothing serves.
+  bool fill(control::v1::Resource& resource) const;
+};
+using StoredPtr = std::shared_ptr<const StoredResource>;
+
+struct ByResourceKey {
+  const ResourceKey& operator()(const StoredPtr& stored) const { return stored->key; }
+};
+using StoredResources = SharedMap<StoredPtr, ByResourceKey>;
 
 class ResourceStore {
  public:
@@ -50,11 +73,11 @@ class ResourceStore {
   // Begins a trial of everything there is now: base, what serves, what is staged if it is whole. `now`: for dates of
   // certificates. False: refused as by refuse(), nothing changes.
   bool begin(std::time_t now);
-  // The set to build. Valid until the next call of anything here.
-  [[nodiscard]] const config::v1::ResourceSet& trial() const { return trial_set_.set(); }
-  // For the Builder: a number for each message in trial(), never given to another content.
-  [[nodiscard]] uint64_t revision_of(const google::protobuf::Message& message) const;
-  // The trial could not be used because of these. True: trial() is another one now. False: nothing here is at fault, or
+  // What is to be built, and then what serves.
+  [[nodiscard]] const snapshot::ResourceView& view() const { return trial_view_; }
+  // The same as one message, for who looks at everything. Valid until the next call of anything here.
+  [[nodiscard]] const config::v1::ResourceSet& trial() const;
+  // The trial could not be used because of these. True: view() is another one now. False: nothing here is at fault, or
   // nothing is left to try.
   bool blame(const std::vector<check::Problem>& problems);
   // The trial serves.
@@ -71,20 +94,13 @@ class ResourceStore {
   [[nodiscard]] uint64_t digest() const { return digest_; }
   // What is served as it was given: key and version. The rest a controller should send again.
   [[nodiscard]] std::vector<control::v1::KnownVersion> known() const;
+  // Everything that was given, as it is now: costs next to nothing, and stays as it is.
+  [[nodiscard]] StoredResources stored() const { return entries_; }
   // All that serves, as resources that could have been sent: for the last-good file.
   [[nodiscard]] control::v1::Push snapshot(bool with_secrets) const;
 
  private:
-  struct Given {
-    uint64_t version = 0;
-    std::string body;
-    std::vector<control::v1::ObjectRef> origin;
-  };
-  struct Entry {
-    std::shared_ptr<const Given> given;
-    MessagePtr serving;  // null: left out
-    std::vector<control::v1::Reject> rejects;
-  };
+  using Given = StoredResource::Given;
   enum class Level : uint8_t { kGiven, kPrevious, kAbsent };  // of a whole resource
   enum class RouteLevel : uint8_t { kGiven, kPrevious, kAnswers500, kAbsent };
   struct RouteTrial {
@@ -104,7 +120,6 @@ class ResourceStore {
   using Trials = std::map<ResourceKey, Trial>;
 
   void apply_outcome();
-  void number(const MessagePtr& message);
   Trial* touch(const ResourceKey& key);
   void start(const ResourceKey& key, Trial& trial);
   void restart_all(control::v1::Kind kind);
@@ -125,7 +140,7 @@ class ResourceStore {
   static std::vector<control::v1::Reject> rejects_of(const ResourceKey& key, const Trial& trial);
   [[nodiscard]] MessagePtr previous_of(const ResourceKey& key) const;
 
-  std::map<ResourceKey, Entry> entries_;
+  StoredResources entries_;
   std::set<ResourceKey> with_rejects_;
   std::shared_ptr<config::v1::ResourceSet> base_;
   std::set<ResourceKey> base_keys_;
@@ -146,10 +161,9 @@ class ResourceStore {
   Trials trials_;
   ResourceKey settings_key_;                             // of the resource whose settings count; no name: none
   std::shared_ptr<config::v1::ProxySettings> settings_;  // that listeners and upstreams were normalized with
-  BorrowedSet trial_set_;
-  std::unordered_map<const google::protobuf::Message*, uint64_t> revisions_;
-  uint64_t next_revision_ = 1;
-  std::vector<MessagePtr> numbered_;  // during this trial, and what goes with it: addresses stay taken until it ends
+  snapshot::ResourceView served_view_;
+  snapshot::ResourceView trial_view_;  // between trials the same
+  mutable std::unique_ptr<BorrowedSet> trial_set_;  // of trial_view_; null: nobody has asked
 };
 
 }  // namespace headgate::control

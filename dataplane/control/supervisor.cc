@@ -281,7 +281,7 @@ void Supervisor::publish(json::ConfigFile file, ActionDone done) {
     ActionOutcome result;
     if (outcome.ok) {
       for (const check::Problem& problem : outcome.problems) HG_LOG(kWarn, kConfig, line_of(problem));
-      if (remote_ == nullptr) on_applied(shared->resources);  // else RemoteConfig has told
+      if (remote_ == nullptr) on_applied(shared->resources.settings());  // else RemoteConfig has told
       in_force_.set(*shared);
       last_problem_.clear();
       watch_.watch(in_force_.files());
@@ -388,19 +388,19 @@ void Supervisor::republish() {
   });
 }
 
-void Supervisor::on_remote_applied(const config::v1::ResourceSet& set) { on_applied(set); }
+void Supervisor::on_remote_applied(const config::v1::ProxySettings& settings) { on_applied(settings); }
 
-// Workers use `set` now, from whatever source.
-void Supervisor::on_applied(const config::v1::ResourceSet& set) {
+// Workers use what came with these settings, from whatever source.
+void Supervisor::on_applied(const config::v1::ProxySettings& settings) {
   config_time_s_ = std::time(nullptr);
   control_counters_.add(Counter::kConfigReloads);
   control_counters_.set(Counter::kConfigTimestamp, static_cast<uint64_t>(config_time_s_));
   prober_.set_upstreams(publisher_.current()->upstreams);
   // A controller may push many times a second; a log file is not opened again for nothing.
-  std::string settings = set.settings().SerializeAsString();
-  if (remote_ != nullptr && settings == applied_settings_) return;
-  applied_settings_ = std::move(settings);
-  apply_log_settings(set.settings());
+  std::string bytes = settings.SerializeAsString();
+  if (remote_ != nullptr && bytes == applied_settings_) return;
+  applied_settings_ = std::move(bytes);
+  apply_log_settings(settings);
 }
 
 // Only now may an older process of an upgrade go.

@@ -64,7 +64,7 @@ class Supervisor final : private AdminBackend,
   void on_replaced() override;
   void on_parent_gone() override;
   // RemoteConfigObserver
-  void on_remote_applied(const config::v1::ResourceSet& set) override;
+  void on_remote_applied(const config::v1::ProxySettings& settings) override;
   void on_remote_ready() override;
   // upstream::DnsEndpointsObserver
   void on_endpoints_changed(const std::string& upstream) override;
@@ -75,7 +75,7 @@ class Supervisor final : private AdminBackend,
   bool prepare_control();
   [[nodiscard]] bool has_file() const;
   void apply(std::shared_ptr<json::ConfigFile> file, Publisher::Done done);
-  void on_applied(const config::v1::ResourceSet& set);
+  void on_applied(const config::v1::ProxySettings& settings);
   json::ConfigFile load_first(bool& from_last_good);
   void apply_log_settings(const config::v1::ProxySettings& settings);
   void on_signal(int signal);

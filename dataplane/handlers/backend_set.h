@@ -39,6 +39,7 @@ class BackendSet {
     const ProxyBackend* backend = nullptr;  // null: there is none
     std::string_view session;               // key of the session that brought us here; empty: none
   };
+  [[nodiscard]] const std::vector<ProxyBackend>& all() const { return backends_; }
   // `affinity`: null when the route keeps no sessions.
   [[nodiscard]] Chosen choose(const http::Exchange& exchange, const SessionAffinity* affinity) const;
 

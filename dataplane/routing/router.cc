@@ -46,36 +46,47 @@ bool VirtualHost::find(const http::RequestHead& request, const IpAddress& client
   return false;
 }
 
-RouteTable::RouteTable(Settings settings, std::vector<std::shared_ptr<const VirtualHost>> hosts)
-    : settings_(std::move(settings)), hosts_(std::move(hosts)) {
-  exact_.reserve(hosts_.size());
-  for (const auto& host : hosts_) {
-    for (const std::string& name : host->hosts()) {
-      if (name == "*") {
-        if (default_ == nullptr) default_ = host.get();
-      } else if (name.starts_with("*.")) {
-        wildcard_.emplace(std::string_view(name).substr(1), host.get());
-      } else {
-        exact_.emplace(name, host.get());
-      }
+RouteTable::RouteTable(Settings settings, const std::vector<std::shared_ptr<const VirtualHost>>& hosts)
+    : settings_(std::move(settings)) {
+  for (const auto& host : hosts) insert(host);
+}
+
+void RouteTable::insert(const std::shared_ptr<const VirtualHost>& host) {
+  for (const std::string& name : host->hosts()) {
+    if (name == "*") {
+      if (default_ == nullptr) default_ = host;
+    } else if (name.starts_with("*.")) {
+      wildcard_.insert(std::string_view(name).substr(1), host);
+    } else {
+      exact_.insert(name, host);
+    }
+  }
+}
+
+void RouteTable::erase(const VirtualHost& host) {
+  for (const std::string& name : host.hosts()) {
+    if (name == "*") {
+      if (default_.get() == &host) default_ = nullptr;
+    } else if (name.starts_with("*.")) {
+      wildcard_.erase(std::string_view(name).substr(1), host);
+    } else {
+      exact_.erase(name, host);
     }
   }
 }
 
 const VirtualHost* RouteTable::find_host(std::string_view host) const {
-  if (const auto found = exact_.find(host); found != exact_.end()) return found->second;
+  if (const VirtualHost* const found = exact_.find(host)) return found;
   if (!wildcard_.empty()) {
     // ".b.example.com", ".example.com", ".com": the longest suffix that is known.
     bool first_label = true;
     for (size_t dot = host.find('.'); dot != std::string_view::npos; dot = host.find('.', dot + 1)) {
-      const auto found = wildcard_.find(host.substr(dot));
-      if (found != wildcard_.end() && dot > 0 && (first_label || !found->second->wildcard_single_label())) {
-        return found->second;
-      }
+      const VirtualHost* const found = wildcard_.find(host.substr(dot));
+      if (found != nullptr && dot > 0 && (first_label || !found->wildcard_single_label())) return found;
       first_label = false;
     }
   }
-  return default_;
+  return default_.get();
 }
 
 }  // namespace headgate::routing

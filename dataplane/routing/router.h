@@ -1,17 +1,16 @@
 // router.h -- RouteTable in its built form: host -> VirtualHost -> Route.
 //
 // Hosts: exact name, then the longest wildcard suffix, then "*". A VirtualHost is shared between successive tables
-// when it did not change, so that one changed host costs one rebuilt host.
+// when it did not change, and so are the parts of the tables: one changed host costs one rebuilt host.
 // Thread: immutable, shared by all workers.   Owner: Snapshot.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
-#include "dataplane/base/hash.h"
+#include "dataplane/routing/host_table.h"
 #include "dataplane/routing/path_table.h"
 #include "dataplane/routing/route.h"
 
@@ -40,6 +39,7 @@ class VirtualHost {
   PathTable paths_;
 };
 
+// Copies share what they have in common: whoever changes a few hosts of many copies the table and changes the copy.
 class RouteTable {
  public:
   struct Settings {
@@ -48,21 +48,25 @@ class RouteTable {
     uint16_t no_route_status = 404;
     bool operator==(const Settings&) const = default;
   };
-  // Two VirtualHosts with the same host: the first has it (proto/check reports the second).
-  RouteTable(Settings settings, std::vector<std::shared_ptr<const VirtualHost>> hosts);
+  RouteTable() = default;
+  RouteTable(Settings settings, const std::vector<std::shared_ptr<const VirtualHost>>& hosts);
 
   [[nodiscard]] const Settings& settings() const { return settings_; }
-  [[nodiscard]] const std::vector<std::shared_ptr<const VirtualHost>>& hosts() const { return hosts_; }
   // `host` as RequestHead::host. Null: no host takes it.
   [[nodiscard]] const VirtualHost* find_host(std::string_view host) const;
 
+  // For whoever makes a table; nobody changes one that others read.
+  void set_settings(Settings settings) { settings_ = std::move(settings); }
+  // Two VirtualHosts with the same host: the first has it (proto/check reports the second).
+  void insert(const std::shared_ptr<const VirtualHost>& host);
+  void erase(const VirtualHost& host);
+
  private:
   Settings settings_;
-  std::vector<std::shared_ptr<const VirtualHost>> hosts_;
   // The texts are those of the hosts.
-  std::unordered_map<std::string_view, const VirtualHost*, TextHash, TextEqual> exact_;
-  std::unordered_map<std::string_view, const VirtualHost*, TextHash, TextEqual> wildcard_;  // ".example.com"
-  const VirtualHost* default_ = nullptr;
+  HostTable exact_;
+  HostTable wildcard_;  // ".example.com"
+  std::shared_ptr<const VirtualHost> default_;
 };
 
 }  // namespace headgate::routing

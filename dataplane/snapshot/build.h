@@ -1,7 +1,8 @@
 // build.h -- checked messages -> Snapshot. The only place where configuration messages and built objects meet.
 //
 // A Builder remembers what outlives a Snapshot: slots of Upstreams, process cells, and the parts that it can share with
-// the next Snapshot when their messages did not change (hosts, upstreams, certificates, handlers of listeners).
+// the next Snapshot when their messages did not change (hosts, upstreams, certificates, handlers of listeners). Shown one
+// ResourceView after another it looks only at what differs between them; shown a ResourceSet, at everything.
 // Thread: control.   Owner: control::Supervisor, embed::Server.
 #pragma once
 
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "dataplane/base/process_cell.h"
+#include "dataplane/snapshot/resource_view.h"
 #include "dataplane/snapshot/snapshot.h"
 #include "dataplane/upstream/cell_registry.h"
 #include "headgate/config/v1/resources.pb.h"
@@ -28,18 +30,16 @@ struct BuildOutcome {
 using EndpointResolver =
     std::function<std::vector<upstream::Endpoint>(const std::string& upstream, std::vector<upstream::Endpoint>)>;
 
-// A number for a message of the set that no other content has had or will have, so that it need not be compared byte by
-// byte with what was built before; 0: compare. Whoever has many resources and changes few knows such numbers.
-using Revisions = std::function<uint64_t(const google::protobuf::Message&)>;
-
 class Builder {
  public:
   // `resolver` is asked for Upstreams that have host names; empty: those stay unresolved.
   explicit Builder(EndpointResolver resolver = {});
   ~Builder();
 
-  // `set` is normalized and has passed proto/check. Every problem is reported, not the first.
-  BuildOutcome build(const config::v1::ResourceSet& set, const Revisions& revisions = {});
+  // What is shown is normalized and has passed proto/check. Every problem is reported, not the first.
+  BuildOutcome build(const ResourceView& view);
+  // Keeps nothing of `set`.
+  BuildOutcome build(const config::v1::ResourceSet& set);
   // `snapshot` is now in force on all workers: what only older ones used may be forgotten.
   void retain(const Snapshot& snapshot);
   // From now on no answer of DNS has a higher TTL; 0: as configured.

@@ -138,9 +138,9 @@ std::shared_ptr<const dns::ZoneSet> Build::zone_set(const v1::DnsService& servic
   std::string key;
   for (const std::string& name : service.zones()) key += name + "\n";
   std::string fingerprint;
-  for (const v1::DnsZone& zone : set_.dns_zones()) {
+  view_.visit<v1::DnsZone>([&](const v1::DnsZone& zone) {
     if (wanted(zone)) fingerprint += print_of(zone) + "|";
-  }
+  });
   auto& remembered = parts_.zone_sets[key];
   if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;
 
@@ -148,16 +148,16 @@ std::shared_ptr<const dns::ZoneSet> Build::zone_set(const v1::DnsService& servic
   // Grows with every change and never goes back: secondaries and caches compare serials (RFC 1982).
   options.implied_soa.serial = static_cast<uint32_t>(
       std::chrono::duration_cast<std::chrono::seconds>(system_clock().wall().time_since_epoch()).count());
-  options.implied_fall_through = std::any_of(set_.dns_zones().begin(), set_.dns_zones().end(), [&](const auto& zone) {
-    return wanted(zone) && zone.origin().empty() && zone.fall_through();
+  view_.visit<v1::DnsZone>([&](const v1::DnsZone& zone) {
+    if (wanted(zone) && zone.origin().empty() && zone.fall_through()) options.implied_fall_through = true;
   });
   dns::ZoneSetBuilder builder(options);
-  for (const v1::DnsZone& zone : set_.dns_zones()) {
-    if (!wanted(zone)) continue;
+  view_.visit<v1::DnsZone>([&](const v1::DnsZone& zone) {
+    if (!wanted(zone)) return;
     add_zone(zone, builder, [&](const std::string& name, const std::string& why) {
       error(check::Kind::kDnsZone, zone.name(), name, why);
     });
-  }
+  });
   std::vector<dns::ZoneProblem> problems;
   auto built = builder.build(problems);
   for (const dns::ZoneProblem& problem : problems) {

@@ -36,7 +36,7 @@ handlers::ForwardRule Build::forward_rule(const v1::Listener& listener, const v1
   }
   const auto add_target = [&](const std::string& name, uint32_t weight) {
     const uint32_t slot = slot_of(name);
-    if (slot >= snapshot_->upstreams.size() || snapshot_->upstreams[slot] == nullptr) {
+    if (snapshot_->upstreams.at_or_none(slot) == nullptr) {
       error(check::Kind::kListener, listener.name(), "forward", "there is no upstream \"" + name + "\"");
       return;
     }

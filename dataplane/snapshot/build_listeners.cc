@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "dataplane/base/log.h"
 #include "dataplane/snapshot/build_parts.h"
 
@@ -22,12 +20,13 @@ bool is_datagram(const v1::Listener& message) {
 }  // namespace
 
 void Build::build_listeners() {
-  for (const v1::Listener& message : set_.listeners()) {
+  view_.all<v1::Listener>().visit_all([&](const std::shared_ptr<const v1::Listener>& message) {
     if (auto built = listener(message)) snapshot_->listeners.push_back(std::move(built));
-  }
+  });
 }
 
-std::shared_ptr<const Listener> Build::listener(const v1::Listener& message) {
+std::shared_ptr<const Listener> Build::listener(const std::shared_ptr<const v1::Listener>& shared) {
+  const v1::Listener& message = *shared;
   auto listener = std::make_shared<Listener>();
   listener->name = message.name();
   const auto address = address_of(message);
@@ -56,18 +55,15 @@ std::shared_ptr<const Listener> Build::listener(const v1::Listener& message) {
     if (auto cidr = Cidr::parse(range)) listener->proxy_protocol_trusted.add(*cidr);
   }
 
-  listener->exact_local = address->is_ip() && address->address().is_any() &&
-                          std::any_of(set_.upstreams().begin(), set_.upstreams().end(), [](const v1::Upstream& one) {
-                            return one.proxy_protocol() != v1::PROXY_PROTOCOL_VERSION_UNSPECIFIED;
-                          });
+  listener->exact_local = address->is_ip() && address->address().is_any() && !parts_.upstreams_of_clients.empty();
 
   switch (message.protocol()) {
     case v1::LISTENER_HTTPS:
-      listener->tls = listener_tls(message);
+      listener->tls = listener_tls(shared);
       [[fallthrough]];
     case v1::LISTENER_HTTP: add_http(message, *listener); break;
     case v1::LISTENER_TLS_STREAM:
-      listener->tls = listener_tls(message);
+      listener->tls = listener_tls(shared);
       [[fallthrough]];
     case v1::LISTENER_STREAM:
     case v1::LISTENER_TLS_PASSTHROUGH:
@@ -92,35 +88,35 @@ void Build::add_http(const v1::Listener& message, Listener& listener) {
   listener.http.idle_timeout = to_duration(timeouts.idle());
   listener.http.send_timeout = to_duration(timeouts.send());
   listener.h2c = message.h2c() != v1::TOGGLE_OFF;
-  listener.server_header = set_.settings().server_header() == v1::TOGGLE_ON;
+  listener.server_header = view_.settings().server_header() == v1::TOGGLE_ON;
   listener.access_log = access_log();
-  for (const std::string& range : set_.settings().trusted_proxies()) {
+  for (const std::string& range : view_.settings().trusted_proxies()) {
     if (auto cidr = Cidr::parse(range)) listener.trusted_proxies.add(*cidr);
   }
-  const auto table = tables_.find(message.route_table());
-  if (table == tables_.end()) {
+  const auto table = parts_.tables.find(message.route_table());
+  if (table == parts_.tables.end()) {
     error(check::Kind::kListener, message.name(), "route_table", "there is no such route table");
     return;
   }
-  listener.routes = table->second;
+  listener.routes = table->second.built;
 }
 
 std::shared_ptr<const observe::AccessLog> Build::access_log() {
-  const v1::AccessLog& message = set_.settings().access_log();
+  const v1::AccessLog& message = view_.settings().access_log();
   const std::string output = message.output().empty() ? "stdout" : message.output();
   if (output == "off") return nullptr;
-  const std::string fingerprint = fingerprint_of(message, set_.settings().log());
+  const std::string fingerprint = fingerprint_of(message, view_.settings().log());
   auto& remembered = parts_.access_logs["default"];
   if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;
   LogSink* sink = open_log_sink(output);
   if (sink == nullptr) {
-    error(check::Kind::kSettings, set_.settings().name(), "access_log.output", "cannot open " + output);
+    error(check::Kind::kSettings, view_.settings().name(), "access_log.output", "cannot open " + output);
     return nullptr;
   }
   std::string why;
   const auto keep = [&](Result<observe::AccessLog> built) -> std::shared_ptr<const observe::AccessLog> {
     if (!built) {
-      error(check::Kind::kSettings, set_.settings().name(), "access_log", why);
+      error(check::Kind::kSettings, view_.settings().name(), "access_log", why);
       return nullptr;
     }
     remembered = {fingerprint, std::make_shared<const observe::AccessLog>(std::move(*built))};

@@ -74,17 +74,16 @@ std::string Build::balance_refusal(const v1::ProxyAction& action) const {
   if (!action.has_balance()) return {};
   if (own.has_slow_start()) return "balance.slow_start belongs to the upstream";
   for (const v1::Backend& backend : action.backends()) {
-    for (const v1::Upstream& upstream : set_.upstreams()) {
-      if (upstream.name() != backend.upstream()) continue;
-      const bool other = own.policy() != v1::BALANCE_POLICY_UNSPECIFIED && own.policy() != upstream.balance().policy();
-      if (other || (own.has_subset() && own.subset() != upstream.balance().subset())) {
-        return "balance: the upstream " + upstream.name() + " chooses its endpoints by " +
-               v1::BalancePolicy_Name(upstream.balance().policy()) + " for all its routes; a route may only have its own "
-               "hash_key";
-      }
-      if (!own.hash_key().empty() && upstream.balance().policy() != v1::BALANCE_RING_HASH) {
-        return "balance.hash_key: the upstream " + upstream.name() + " does not choose by BALANCE_RING_HASH";
-      }
+    const auto* const upstream = view_.find<v1::Upstream>(backend.upstream());
+    if (upstream == nullptr) continue;
+    const v1::LoadBalancing& balance = upstream->balance();
+    const bool other = own.policy() != v1::BALANCE_POLICY_UNSPECIFIED && own.policy() != balance.policy();
+    if (other || (own.has_subset() && own.subset() != balance.subset())) {
+      return "balance: the upstream " + upstream->name() + " chooses its endpoints by " +
+             v1::BalancePolicy_Name(balance.policy()) + " for all its routes; a route may only have its own hash_key";
+    }
+    if (!own.hash_key().empty() && balance.policy() != v1::BALANCE_RING_HASH) {
+      return "balance.hash_key: the upstream " + upstream->name() + " does not choose by BALANCE_RING_HASH";
     }
   }
   return {};
@@ -114,7 +113,7 @@ std::shared_ptr<const http::Handler> Build::proxy(const v1::ProxyAction& action,
     return std::shared_ptr<const http::Handler>();
   };
   if (action.request_buffering() == v1::TOGGLE_ON) {
-    const v1::ProxySettings& settings = set_.settings();
+    const v1::ProxySettings& settings = view_.settings();
     handlers::SpoolLimits limits;
     limits.memory = action.buffer_bytes();
     limits.worker_memory = settings.body_memory_bytes();
@@ -171,11 +170,9 @@ std::shared_ptr<const http::Handler> Build::proxy(const v1::ProxyAction& action,
   }
   if (const std::string why_not = balance_refusal(action); !why_not.empty()) return refuse(why_not);
   std::string hash_key = action.balance().hash_key();
-  for (const v1::Upstream& upstream : set_.upstreams()) {
-    if (!hash_key.empty()) break;
-    if (action.backends().size() > 0 && upstream.name() == action.backends(0).upstream()) {
-      hash_key = upstream.balance().hash_key();
-    }
+  if (hash_key.empty() && !action.backends().empty()) {
+    const auto* const upstream = view_.find<v1::Upstream>(action.backends(0).upstream());
+    if (upstream != nullptr) hash_key = upstream->balance().hash_key();
   }
   if (!hash_key.empty()) {
     auto parsed = http::TextTemplate::parse(hash_key, &why);

@@ -12,7 +12,7 @@ constexpr const char* kNotBuilt = "is not built in: only the default can be had"
 }  // namespace
 
 void Build::refuse_what_is_not_built() {
-  const v1::ProxySettings& settings = set_.settings();
+  const v1::ProxySettings& settings = view_.settings();
   const auto of_settings = [&](bool said, std::string_view field) {
     if (said) error(check::Kind::kSettings, settings.name(), field, kNotBuilt);
   };
@@ -21,18 +21,18 @@ void Build::refuse_what_is_not_built() {
   of_settings(settings.metrics().enabled() == v1::TOGGLE_OFF, "metrics.enabled");
   of_settings(settings.metrics().host_labels(), "metrics.host_labels");
   of_settings(settings.metrics().route_labels(), "metrics.route_labels");
-  for (const v1::Listener& listener : set_.listeners()) {
+  view_.visit<v1::Listener>([&](const v1::Listener& listener) {
     const auto of_listener = [&](bool said, std::string_view field) {
       if (said) error(check::Kind::kListener, listener.name(), field, kNotBuilt);
     };
     of_listener(listener.original_destination(), "original_destination");
     of_listener(!listener.tls().ticket_keys().empty(), "tls.ticket_keys");
-  }
-  for (const v1::RouteTable& table : set_.route_tables()) {
+  });
+  view_.visit<v1::RouteTable>([&](const v1::RouteTable& table) {
     if (table.normalize_path() == v1::TOGGLE_OFF) {
       error(check::Kind::kRouteTable, table.name(), "normalize_path", kNotBuilt);
     }
-  }
+  });
 }
 
 std::string Build::unbuilt_option(const v1::ProxyAction& action) {

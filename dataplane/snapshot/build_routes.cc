@@ -39,43 +39,83 @@ std::string without_final_slash(std::string path) {
   return path;
 }
 
-std::shared_ptr<const routing::RouteTable> Build::route_table(const v1::RouteTable& message) {
-  std::vector<std::shared_ptr<const routing::VirtualHost>> hosts;
-  for (const v1::VirtualHost& host : set_.virtual_hosts()) {
-    if (host.table() == message.name()) hosts.push_back(virtual_host(host, message));
+// Every host that may be another one. A name may go from one host to another: first all that leave, then all that come.
+void Build::build_hosts() {
+  struct Arrival {
+    KnownHost* known;
+    KnownTable* table;
+  };
+  std::vector<Arrival> arrivals;
+  for (const std::string& name : dirty_hosts_) {
+    const auto* const message = view_.find<v1::VirtualHost>(name);
+    const auto* const table_message = message == nullptr ? nullptr : view_.find<v1::RouteTable>(message->table());
+    KnownHost& known = parts_.hosts[name];
+    parts_.unbuilt_hosts.erase(name);
+    if (message != nullptr && table_message == nullptr) parts_.unbuilt_hosts.insert(name);  // until there is one
+    KnownTable* table = nullptr;
+    const std::shared_ptr<const routing::VirtualHost> before = known.host.built;
+    if (table_message != nullptr) {
+      table = &parts_.tables[message->table()];
+      if (table->print.empty()) table->print = "=" + fingerprint_of(*table_message);
+      const size_t errors = errors_;
+      const auto built = virtual_host(*message, *table_message, table->print, known);
+      if (errors_ > errors) {
+        parts_.unbuilt_hosts.insert(name);
+        continue;
+      }
+      if (known.in == table && built == before) continue;
+    }
+    if (known.in != nullptr) {
+      known.in->table.erase(*before);
+      known.in->built = nullptr;
+      known.in = nullptr;
+    }
+    if (table != nullptr) {
+      arrivals.push_back({&known, table});
+    } else {
+      parts_.gone_hosts.push_back(name);
+    }
   }
-  if (failed()) return nullptr;
-  routing::RouteTable::Settings settings;
-  settings.name = message.name();
-  settings.no_host_status = static_cast<uint16_t>(message.no_host_status());
-  settings.no_route_status = static_cast<uint16_t>(message.no_route_status());
-  auto& remembered = parts_.tables[message.name()];
-  if (remembered == nullptr || remembered->settings() != settings || remembered->hosts() != hosts) {
-    remembered = std::make_shared<const routing::RouteTable>(std::move(settings), std::move(hosts));
+  for (const Arrival& arrival : arrivals) {
+    arrival.known->in = arrival.table;
+    arrival.table->table.insert(arrival.known->host.built);
+    arrival.table->built = nullptr;
   }
-  return remembered;
+}
+
+void Build::build_tables() {
+  std::erase_if(parts_.tables, [&](const auto& entry) { return view_.find<v1::RouteTable>(entry.first) == nullptr; });
+  view_.visit<v1::RouteTable>([&](const v1::RouteTable& message) {
+    KnownTable& known = parts_.tables[message.name()];
+    routing::RouteTable::Settings settings;
+    settings.name = message.name();
+    settings.no_host_status = static_cast<uint16_t>(message.no_host_status());
+    settings.no_route_status = static_cast<uint16_t>(message.no_route_status());
+    if (known.built != nullptr && known.table.settings() == settings) return;
+    known.table.set_settings(std::move(settings));
+    known.built = std::make_shared<const routing::RouteTable>(known.table);
+  });
 }
 
 std::shared_ptr<const routing::VirtualHost> Build::virtual_host(const v1::VirtualHost& message,
-                                                                const v1::RouteTable& table) {
-  auto& remembered = parts_.hosts[message.name()];
-  const Stamp stamp{revision(message), revision(table), parts_.era};
-  if (remembered.is_of(stamp)) return remembered.built;
+                                                                const v1::RouteTable& table,
+                                                                const std::string& table_print, KnownHost& known) {
   // Handlers hold slots: a slot that moved to another Upstream makes another host.
-  std::string fingerprint = print_of(message, table) + slots_of(table.filters()) + slots_of(message.filters()) + "|" +
-                            set_.settings().temp_dir() + "|" + std::to_string(set_.settings().body_memory_bytes());
+  std::string print = fingerprint_of(message) + table_print + slots_of(table.filters()) + slots_of(message.filters()) +
+                      "|" + parts_.era;
   for (const v1::Route& route : message.routes()) {
     for (const v1::Backend& backend : route.proxy().backends()) {
-      fingerprint += "|" + std::to_string(slot_of(backend.upstream()));
+      print += "|" + std::to_string(slot_of(backend.upstream()));
+      const auto* const upstream = view_.find<v1::Upstream>(backend.upstream());
+      if (upstream != nullptr && upstream->has_balance()) print += "=" + fingerprint_of(upstream->balance());
     }
-    fingerprint += slots_of(route.filters());
+    print += slots_of(route.filters());
     const std::string& fallback = route.proxy().fallback_upstream();
-    if (!fallback.empty()) fingerprint += "|" + std::to_string(slot_of(fallback));
+    if (!fallback.empty()) print += "|" + std::to_string(slot_of(fallback));
   }
-  if (remembered.built != nullptr && remembered.fingerprint == fingerprint) {
-    remembered.stamp = stamp;
-    return remembered.built;
-  }
+  const Fingerprint fingerprint(print);
+  if (known.host.is_of(fingerprint)) return known.host.built;
+  const size_t errors = errors_;
   host_name_ = message.name();
   std::vector<std::shared_ptr<const routing::Route>> routes;
   for (const v1::Route& entry : message.routes()) {
@@ -87,7 +127,7 @@ std::shared_ptr<const routing::VirtualHost> Build::virtual_host(const v1::Virtua
       message.order() == v1::MATCH_ORDERED ? routing::VirtualHost::Order::kOrdered : routing::VirtualHost::Order::kTree;
   auto built = std::make_shared<const routing::VirtualHost>(
       message.name(), std::move(hosts), message.wildcard_single_label() == v1::TOGGLE_ON, order, std::move(routes));
-  remembered = {std::move(fingerprint), built, stamp};
+  if (errors_ == errors) known.host = {fingerprint, built};
   return built;
 }
 

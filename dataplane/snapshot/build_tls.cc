@@ -23,17 +23,18 @@ tls::ClientCertificate client_certificate_of(const v1::ListenerTls& message) {
 
 }  // namespace
 
-const v1::TlsSecret* Build::secret(const std::string& name) const {
-  const auto found = secrets_.find(name);
-  return found == secrets_.end() ? nullptr : found->second;
+const std::string& Build::print_of_secret(const std::string& name) {
+  static const std::string kNone;
+  const v1::TlsSecret* const message = name.empty() ? nullptr : secret(name);
+  return message == nullptr ? kNone : print_of(*message);
 }
 
 std::shared_ptr<const tls::Certificate> Build::certificate(const std::string& name) {
   const v1::TlsSecret* message = secret(name);
   if (message == nullptr) return nullptr;  // proto/check has said so
-  const std::string fingerprint = print_of(*message);
+  const Fingerprint fingerprint(print_of(*message));
   auto& remembered = parts_.certificates[name];
-  if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;
+  if (remembered.is_of(fingerprint)) return remembered.built;
   auto outcome =
       tls::Certificate::parse(message->chain_pem(), message->key_pem(), message->ocsp(), system_clock().wall());
   for (const std::string& warning : outcome.warnings) {
@@ -55,9 +56,9 @@ std::shared_ptr<const tls::Certificate> Build::certificate(const std::string& na
 std::shared_ptr<const tls::TrustStore> Build::trust_store(const std::string& name) {
   const v1::TlsSecret* message = secret(name);
   if (message == nullptr) return nullptr;
-  const std::string fingerprint = print_of(*message);
+  const Fingerprint fingerprint(print_of(*message));
   auto& remembered = parts_.trust_stores[name];
-  if (remembered.built != nullptr && remembered.fingerprint == fingerprint) return remembered.built;
+  if (remembered.is_of(fingerprint)) return remembered.built;
   auto outcome = tls::TrustStore::parse(message->ca_pem(), message->crl_pem());
   if (outcome.store == nullptr) {
     error(check::Kind::kTlsSecret, name, "ca_pem", outcome.problem);
@@ -72,15 +73,14 @@ std::string client_rule_name(const v1::ClientCertificateAccess& message) {
 }
 
 std::shared_ptr<const tls::ClientRules> Build::client_rules(const std::string& table, std::string* fingerprint) {
+  if (parts_.asking_hosts.empty() && parts_.asking_tables.empty()) return nullptr;
   std::vector<const v1::ClientCertificateAccess*> of_table;
   const auto gather = [](const auto& filters, std::vector<const v1::ClientCertificateAccess*>& into) {
     for (const v1::HttpFilter& filter : filters) {
       if (filter.has_client_certificate()) into.push_back(&filter.client_certificate());
     }
   };
-  for (const v1::RouteTable& message : set_.route_tables()) {
-    if (message.name() == table) gather(message.filters(), of_table);
-  }
+  if (const auto* const message = view_.find<v1::RouteTable>(table)) gather(message->filters(), of_table);
   auto rules = std::make_shared<tls::ClientRules>();
   std::vector<const v1::VirtualHost*> others;  // hosts without a rule
   const auto add_hosts = [&](const v1::VirtualHost& host, std::optional<size_t> rule) {
@@ -94,8 +94,12 @@ std::shared_ptr<const tls::ClientRules> Build::client_rules(const std::string& t
     for (const std::string& alias : host.aliases()) add(alias);
   };
   std::unordered_map<std::string, size_t> known;
-  for (const v1::VirtualHost& host : set_.virtual_hosts()) {
-    if (host.table() != table) continue;
+  std::vector<const v1::VirtualHost*> hosts;
+  view_.visit<v1::VirtualHost>([&](const v1::VirtualHost& host) {
+    if (host.table() == table) hosts.push_back(&host);
+  });
+  for (const v1::VirtualHost* const entry : hosts) {
+    const v1::VirtualHost& host = *entry;
     std::vector<const v1::ClientCertificateAccess*> asked = of_table;
     gather(host.filters(), asked);
     for (const v1::Route& route : host.routes()) gather(route.filters(), asked);
@@ -118,7 +122,7 @@ std::shared_ptr<const tls::ClientRules> Build::client_rules(const std::string& t
     if (found == known.end()) {
       rule.authorities = trust_store(asked.front()->secret());
       if (rule.authorities == nullptr) return nullptr;
-      *fingerprint += "|" + key + print_of(*secret(asked.front()->secret()));
+      *fingerprint += "|" + key + print_of_secret(asked.front()->secret());
       found = known.emplace(key, rules->add_rule(std::move(rule))).first;
     }
     add_hosts(host, found->second);
@@ -128,15 +132,32 @@ std::shared_ptr<const tls::ClientRules> Build::client_rules(const std::string& t
   return rules;
 }
 
-std::shared_ptr<const ListenerTls> Build::listener_tls(const v1::Listener& listener) {
-  const v1::ListenerTls& message = listener.tls();
-  std::string print = print_of(listener);
-  for (const v1::ServerCertificate& entry : message.certificates()) {
-    if (const v1::TlsSecret* certificate = secret(entry.secret())) print += print_of(*certificate);
+std::shared_ptr<const ListenerTls> Build::listener_tls(const std::shared_ptr<const v1::Listener>& message) {
+  const v1::Listener& listener = *message;
+  KnownListenerTls& known = parts_.listener_tls[listener.name()];
+  if (known.tls.built != nullptr && known.message == message && known.inputs == parts_.tls_inputs) return known.tls.built;
+  std::string rules_print;
+  std::shared_ptr<const tls::ClientRules> rules;
+  if (!listener.route_table().empty()) rules = client_rules(listener.route_table(), &rules_print);
+  if (failed()) return nullptr;
+  std::string print = fingerprint_of(listener) + rules_print + "|" + print_of_secret(listener.tls().client_ca());
+  for (const v1::ServerCertificate& entry : listener.tls().certificates()) print += print_of_secret(entry.secret());
+  const Fingerprint fingerprint(print);
+  if (!known.tls.is_of(fingerprint)) {
+    auto built = make_listener_tls(listener, std::move(rules), rules_print, known.tls.built.get());
+    if (built == nullptr) return nullptr;
+    known.tls = {fingerprint, std::move(built)};
   }
-  if (const v1::TlsSecret* authority = secret(message.client_ca())) print += print_of(*authority);
-  auto& remembered = parts_.listener_tls[listener.name()];
-  if (remembered.built != nullptr && remembered.fingerprint == print) return remembered.built;
+  known.message = message;
+  known.inputs = parts_.tls_inputs;
+  return known.tls.built;
+}
+
+// `before`: of the same listener; null: there was none.
+std::shared_ptr<const ListenerTls> Build::make_listener_tls(const v1::Listener& listener,
+                                                            std::shared_ptr<const tls::ClientRules> rules,
+                                                            const std::string& rules_print, const ListenerTls* before) {
+  const v1::ListenerTls& message = listener.tls();
   auto built = std::make_shared<ListenerTls>();
   tls::ServerSettings& settings = built->settings;
   settings.listener = listener.name();
@@ -147,6 +168,7 @@ std::shared_ptr<const ListenerTls> Build::listener_tls(const v1::Listener& liste
   settings.protocol.alpn.assign(message.alpn().begin(), message.alpn().end());
   settings.client_certificate = client_certificate_of(message);
   if (!message.client_ca().empty()) settings.client_ca = trust_store(message.client_ca());
+  if (failed()) return nullptr;
   settings.tickets = message.tickets() != v1::TOGGLE_OFF;
   settings.require_known_name = message.require_known_name();
 
@@ -169,18 +191,14 @@ std::shared_ptr<const ListenerTls> Build::listener_tls(const v1::Listener& liste
   v1::ListenerTls without_certificates = message;
   without_certificates.clear_certificates();
   built->fingerprint = fingerprint_of(without_certificates);
-  if (const v1::TlsSecret* authority = secret(message.client_ca())) built->fingerprint += print_of(*authority);
-  if (!listener.route_table().empty()) {
-    settings.client_rules = client_rules(listener.route_table(), &built->fingerprint);
-    if (failed()) return nullptr;
-  }
+  built->fingerprint += print_of_secret(message.client_ca()) + rules_print;
+  settings.client_rules = std::move(rules);
   // Made once here so that a bad cipher list is a problem of the file, not of a worker.
-  const bool same_settings = remembered.built != nullptr && remembered.built->fingerprint == built->fingerprint;
+  const bool same_settings = before != nullptr && before->fingerprint == built->fingerprint;
   if (!same_settings && tls::ServerContext::make(settings, built->names, problem) == nullptr) {
     error(check::Kind::kListener, listener.name(), "tls", problem);
     return nullptr;
   }
-  remembered = {std::move(print), built};
   return built;
 }
 

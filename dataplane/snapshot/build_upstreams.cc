@@ -86,24 +86,16 @@ upstream::RetryPolicy retry_policy_of(const v1::RetryPolicy& message) {
   return policy;
 }
 
-std::shared_ptr<const UpstreamSettings> Build::upstream_settings(const v1::Upstream& message) {
-  const bool sticky = sticky_.contains(message.name());
-  auto& remembered = parts_.upstream_settings[message.name()];
-  // Secrets are messages of their own.
-  const bool alone = message.tls().ca().empty() && message.tls().certificate().empty();
-  const Stamp stamp{alone ? revision(message) : 0, sticky ? 2U : 1U, parts_.era};
-  if (remembered.is_of(stamp)) return remembered.built;
-  std::string fingerprint = print_of(message);
-  for (const std::string* name : {&message.tls().ca(), &message.tls().certificate()}) {
-    if (const v1::TlsSecret* material = secret(*name)) fingerprint += print_of(*material);
-  }
-  if (message.zones().prefer_local()) fingerprint += "|" + set_.settings().zone();
-  if (sticky) fingerprint += "|sticky";
-  if (remembered.built != nullptr && remembered.fingerprint == fingerprint) {
-    remembered.stamp = stamp;
-    return remembered.built;
-  }
+std::shared_ptr<const UpstreamSettings> Build::upstream_settings(const v1::Upstream& message, KnownUpstream& known) {
+  const bool sticky = known.sticky > 0;
+  std::string print = fingerprint_of(message) + "|" + print_of_secret(message.tls().ca()) + "|" +
+                      print_of_secret(message.tls().certificate());
+  if (message.zones().prefer_local()) print += "|" + view_.settings().zone();
+  if (sticky) print += "|sticky";
+  const Fingerprint fingerprint(print);
+  if (known.settings.is_of(fingerprint)) return known.settings.built;
 
+  const size_t errors = errors_;
   auto settings = std::make_shared<UpstreamSettings>();
   settings->name = message.name();
   settings->protocol = protocol_of(message.protocol());
@@ -148,20 +140,23 @@ std::shared_ptr<const UpstreamSettings> Build::upstream_settings(const v1::Upstr
   }
   settings->zones.prefer_local = message.zones().prefer_local();
   if (message.zones().has_min_local_percent()) settings->zones.min_local_percent = message.zones().min_local_percent();
-  settings->zones.local_zone = set_.settings().zone();
+  if (settings->zones.prefer_local) settings->zones.local_zone = view_.settings().zone();
   settings->unavailable_reason = message.unavailable_status_reason();
   if (sticky) {
     settings->sticky_name = message.sticky_name().empty() ? message.name() : message.sticky_name();
     settings->sticky_tag = upstream::StickyIndex::tag_of(settings->sticky_name);
   }
-  remembered = {std::move(fingerprint), settings, stamp};
+  if (errors_ == errors) known.settings = {fingerprint, settings};
   return settings;
 }
 
-std::vector<upstream::Endpoint> Build::endpoints(const v1::Upstream& message) {
+std::vector<upstream::Endpoint> Build::endpoints(const v1::Upstream& message, const KnownUpstream& known) {
   std::vector<upstream::Endpoint> endpoints;
-  for (const auto& [source, target] : shards_.at(message.name()).shards) {
+  for (const v1::EndpointShard* const source : known.shards) {
     const v1::EndpointShard& shard = *source;
+    // The first target counts.
+    const auto target = std::find_if(shard.upstreams().begin(), shard.upstreams().end(),
+                                     [&](const v1::ShardTarget& one) { return one.upstream() == message.name(); });
     for (const v1::Endpoint& entry : shard.endpoints()) {
       upstream::Endpoint endpoint;
       endpoint.port = static_cast<uint16_t>(target->port() != 0 ? target->port() : entry.port());
@@ -185,84 +180,86 @@ std::vector<upstream::Endpoint> Build::endpoints(const v1::Upstream& message) {
       endpoint.priority = entry.priority();
       endpoint.finish();
       // The same address in several shards counts once (EndpointSlices may overlap while they are rebalanced).
-      const bool known = std::any_of(endpoints.begin(), endpoints.end(),
-                                     [&](const upstream::Endpoint& other) { return other.text == endpoint.text; });
-      if (!known) endpoints.push_back(std::move(endpoint));
+      const bool listed = std::any_of(endpoints.begin(), endpoints.end(),
+                                      [&](const upstream::Endpoint& other) { return other.text == endpoint.text; });
+      if (!listed) endpoints.push_back(std::move(endpoint));
     }
   }
   return endpoints;
 }
 
 uint32_t Build::slot_of(const std::string& upstream) {
-  const auto known = parts_.slots.find(upstream);
-  if (known != parts_.slots.end()) return known->second;
-  uint32_t slot = parts_.next_slot;
+  KnownUpstream& known = parts_.upstreams[upstream];
+  if (known.slot != KnownUpstream::kNoSlot) return known.slot;
   if (parts_.free_slots.empty()) {
-    ++parts_.next_slot;
+    known.slot = parts_.next_slot++;
   } else {
-    slot = parts_.free_slots.back();
+    known.slot = parts_.free_slots.back();
     parts_.free_slots.pop_back();
   }
-  parts_.slots.emplace(upstream, slot);
   parts_.new_slots.push_back(upstream);
-  return slot;
+  return known.slot;
 }
 
 void Build::build_upstreams() {
-  for (const v1::VirtualHost& host : set_.virtual_hosts()) {
-    for (const v1::Route& route : host.routes()) {
-      if (!route.proxy().has_affinity()) continue;
-      for (const v1::Backend& backend : route.proxy().backends()) sticky_.insert(backend.upstream());
-    }
-  }
-  // Shards by the upstream they feed, so that one changed shard rebuilds one upstream.
-  shards_.reserve(static_cast<size_t>(set_.upstreams_size()));
-  for (const v1::Upstream& message : set_.upstreams()) shards_[message.name()];
-  for (const v1::EndpointShard& shard : set_.endpoint_shards()) {
-    const std::string print = print_of(shard) + "|";
-    for (const v1::ShardTarget& target : shard.upstreams()) {
-      ShardsOf& feeds = shards_[target.upstream()];
-      if (!feeds.shards.empty() && feeds.shards.back().first == &shard) continue;  // the first target counts
-      feeds.shards.emplace_back(&shard, &target);
-      feeds.print += print;
-    }
-  }
-  for (const v1::Upstream& message : set_.upstreams()) {
-    const upstream::Protocol protocol = protocol_of(message.protocol());
-    if (protocol == upstream::Protocol::kFastCgi) {
-      error(check::Kind::kUpstream, message.name(), "protocol", "targets of this protocol are not built in yet");
-    }
-    const uint32_t slot = slot_of(message.name());
-    auto settings = upstream_settings(message);
-    std::string fingerprint = std::to_string(slot) + "|" + shards_.at(message.name()).print;
-    auto& remembered = parts_.upstreams[message.name()];
-    if (snapshot_->upstreams.size() <= slot) snapshot_->upstreams.resize(slot + 1);
-    // Names of endpoints put their addresses behind the fingerprint: then it is never equal here, and they are asked for.
-    if (remembered.built != nullptr && remembered.fingerprint == fingerprint &&
-        remembered.built->shared_settings() == settings) {
-      snapshot_->upstreams[slot] = remembered.built;
+  for (const std::string& name : dirty_upstreams_) {
+    const v1::Upstream* const message = view_.find<v1::Upstream>(name);
+    const auto found = parts_.upstreams.find(name);
+    if (message == nullptr) {
+      parts_.unbuilt_upstreams.erase(name);
+      if (found == parts_.upstreams.end()) continue;
+      const KnownUpstream& known = found->second;
+      if (known.slot != KnownUpstream::kNoSlot) {
+        const auto& built = parts_.slots.at_or_none(known.slot);
+        if (built != nullptr && built->name() == name) parts_.slots.set(known.slot, nullptr);
+      } else if (known.shards.empty() && known.sticky == 0) {
+        parts_.upstreams.erase(found);
+      }
       continue;
     }
-    const size_t problems = problems_.size();
-    std::vector<upstream::Endpoint> list = endpoints(message);
-    if (problems_.size() > problems) continue;  // not to be remembered
-    const bool named = std::any_of(list.begin(), list.end(), [](const auto& endpoint) { return !endpoint.resolved(); });
-    if (named && parts_.resolver) {
-      list = parts_.resolver(message.name(), std::move(list));
-      fingerprint += "|named";
-      for (const upstream::Endpoint& endpoint : list) {
-        for (const SocketAddress& address : endpoint.addresses) fingerprint += "|" + address.to_string();
-      }
+    const size_t errors = errors_;
+    const uint32_t slot = slot_of(name);
+    auto built = upstream(*message, parts_.upstreams.at(name));
+    if (errors_ > errors) {
+      parts_.unbuilt_upstreams.insert(name);
+    } else {
+      parts_.unbuilt_upstreams.erase(name);
+      parts_.slots.set(slot, std::move(built));
     }
-    const bool same = remembered.built != nullptr && remembered.fingerprint == fingerprint &&
-                      remembered.built->shared_settings() == settings;
-    if (!same) {
-      auto cell = parts_.endpoint_cells.attach(message.name(), list, system_clock().now());
-      remembered = {fingerprint, std::make_shared<const upstream::Upstream>(std::move(settings), slot, std::move(list),
-                                                                            std::move(cell))};
-    }
-    snapshot_->upstreams[slot] = remembered.built;
   }
+}
+
+std::shared_ptr<const upstream::Upstream> Build::upstream(const v1::Upstream& message, KnownUpstream& known) {
+  if (protocol_of(message.protocol()) == upstream::Protocol::kFastCgi) {
+    error(check::Kind::kUpstream, message.name(), "protocol", "targets of this protocol are not built in yet");
+  }
+  auto settings = upstream_settings(message, known);
+  std::string print = std::to_string(known.slot);
+  for (const v1::EndpointShard* const shard : known.shards) print += "|" + fingerprint_of(*shard);
+  const auto is_built = [&] {
+    return known.upstream.is_of(print) && known.upstream.built->shared_settings() == settings;
+  };
+  // Names of endpoints put their addresses behind the fingerprint: then it is never equal here, and they are asked for.
+  if (is_built()) return known.upstream.built;
+  const size_t errors = errors_;
+  std::vector<upstream::Endpoint> list = endpoints(message, known);
+  if (errors_ > errors) return nullptr;
+  const bool named = std::any_of(list.begin(), list.end(), [](const auto& endpoint) { return !endpoint.resolved(); });
+  if (named && parts_.resolver) {
+    parts_.named_upstreams.insert(message.name());
+    list = parts_.resolver(message.name(), std::move(list));
+    print += "|named";
+    for (const upstream::Endpoint& endpoint : list) {
+      for (const SocketAddress& address : endpoint.addresses) print += "|" + address.to_string();
+    }
+    if (is_built()) return known.upstream.built;
+  } else {
+    parts_.named_upstreams.erase(message.name());
+  }
+  auto cell = parts_.endpoint_cells.attach(message.name(), list, system_clock().now());
+  known.upstream = {print, std::make_shared<const upstream::Upstream>(std::move(settings), known.slot, std::move(list),
+                                                                      std::move(cell))};
+  return known.upstream.built;
 }
 
 }  // namespace headgate::snapshot

@@ -72,7 +72,7 @@ struct Listener {
 struct Snapshot {
   uint64_t version = 0;  // grows with every Snapshot of this process
   std::vector<std::shared_ptr<const Listener>> listeners;
-  std::vector<std::shared_ptr<const upstream::Upstream>> upstreams;  // by slot; null: free
+  upstream::UpstreamSlots upstreams;
   size_t file_cache_bytes = 64 * 1024 * 1024;  // over all workers
   uint32_t open_files = 512;                   // over all workers
 };

@@ -52,7 +52,7 @@ class HealthProber::Target final : public ListNode<>, public ProbeObserver {
     probe_->start();
   }
 
-  uint64_t generation = 0;
+  bool checked = true;  // still, after what set_upstreams() has seen so far
 
  private:
   [[nodiscard]] const ActiveHealthCheck& check() const { return *upstream_->settings().health_check; }
@@ -130,15 +130,29 @@ HealthProber::HealthProber(event::Loop& loop, ProbeExtensions* extensions, Count
 
 HealthProber::~HealthProber() { targets_.clear(); }
 
-void HealthProber::set_upstreams(std::span<const std::shared_ptr<const Upstream>> upstreams) {
-  ++generation_;
-  for (const auto& upstream : upstreams) {
-    if (upstream == nullptr || !upstream->settings().health_check.has_value()) continue;
+void HealthProber::set_upstreams(const UpstreamSlots& upstreams) {
+  // First what leaves, then what comes: an Upstream may have moved to another slot with its endpoints.
+  std::vector<const EndpointCell*> left;
+  UpstreamSlots::changes_between(upstreams_, upstreams, [&](size_t, const auto& before, const auto&) {
+    if (before == nullptr) return;
+    for (const Endpoint& endpoint : before->endpoints()) {
+      const auto target = targets_.find(endpoint.cell.get());
+      if (target == targets_.end()) continue;
+      target->second->checked = false;
+      left.push_back(target->first);
+    }
+  });
+  UpstreamSlots::changes_between(upstreams_, upstreams, [&](size_t, const auto&, const auto& upstream) {
+    if (upstream == nullptr || !upstream->settings().health_check.has_value()) return;
     for (const Endpoint& endpoint : upstream->endpoints()) {
       if (endpoint.resolved()) update_target(upstream, endpoint);
     }
+  });
+  for (const EndpointCell* cell : left) {
+    const auto target = targets_.find(cell);
+    if (target != targets_.end() && !target->second->checked) targets_.erase(target);
   }
-  std::erase_if(targets_, [this](const auto& entry) { return entry.second->generation != generation_; });
+  upstreams_ = upstreams;
   start_waiting();
 }
 
@@ -149,7 +163,7 @@ void HealthProber::update_target(const std::shared_ptr<const Upstream>& upstream
   } else {
     target->update(upstream, endpoint);
   }
-  target->generation = generation_;
+  target->checked = true;
 }
 
 void HealthProber::start_waiting() {

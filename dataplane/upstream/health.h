@@ -8,7 +8,6 @@
 #pragma once
 
 #include <memory>
-#include <span>
 #include <unordered_map>
 
 #include "dataplane/base/counters.h"
@@ -29,10 +28,10 @@ class HealthProber {
   HealthProber(const HealthProber&) = delete;
   HealthProber& operator=(const HealthProber&) = delete;
 
-  // Checks the endpoints of these Upstreams from now on (nulls and those without a health check are skipped). What is
-  // known of an endpoint stays, matched by its cell; one that is not checked any more goes back to kUnknown. Not to be
-  // called from a ProbeExtensions call.
-  void set_upstreams(std::span<const std::shared_ptr<const Upstream>> upstreams);
+  // Checks the endpoints of these Upstreams from now on (nulls and those without a health check are skipped); only what
+  // differs from the call before is looked at. What is known of an endpoint stays, matched by its cell; one that is not
+  // checked any more goes back to kUnknown. Not to be called from a ProbeExtensions call.
+  void set_upstreams(const UpstreamSlots& upstreams);
 
   [[nodiscard]] size_t targets() const { return targets_.size(); }
   [[nodiscard]] size_t running() const { return running_; }
@@ -48,7 +47,7 @@ class HealthProber {
   ProbeExtensions* extensions_;
   Counters* counters_;
   Random random_;
-  uint64_t generation_ = 0;  // of set_upstreams: a target of an older one is gone
+  UpstreamSlots upstreams_;
   size_t running_ = 0;
   IntrusiveList<Target> waiting_;
   std::unordered_map<const EndpointCell*, std::unique_ptr<Target>> targets_;

@@ -5,32 +5,36 @@
 
 namespace headgate::upstream {
 
-void PoolSet::bind(std::span<const std::shared_ptr<const Upstream>> by_slot) {
+void PoolSet::bind(const UpstreamSlots& slots) {
+  static const UpstreamSlots kNone;
   std::erase_if(retired_, [](const auto& pool) { return pool->empty(); });
-  if (slots_.size() < by_slot.size()) slots_.resize(by_slot.size());
-  for (size_t i = 0; i < slots_.size(); ++i) {
-    Slot& slot = slots_[i];
-    const std::shared_ptr<const Upstream> next = i < by_slot.size() ? by_slot[i] : nullptr;
-    if (next == slot.upstream) continue;
-    const bool same_settings = next != nullptr && slot.upstream != nullptr && next->name() == slot.upstream->name() &&
-                               next->shared_settings() == slot.upstream->shared_settings();
-    std::unordered_set<const EndpointCell*> kept;
-    if (same_settings) {
-      for (const Endpoint& endpoint : next->endpoints()) kept.insert(endpoint.cell.get());
-    }
-    for (auto it = slot.pools.begin(); it != slot.pools.end();) {
-      if (kept.contains(it->first)) {
-        ++it;
-      } else {
-        retire(std::move(it->second));
-        it = slot.pools.erase(it);
-      }
-    }
-    slot.upstream = next;
-    if (!same_settings) slot.tls.reset();
-    slot.by_endpoint.assign(next == nullptr ? 0 : next->endpoints().size(), nullptr);
+  UpstreamSlots::changes_between(bound_ == nullptr ? kNone : *bound_, slots,
+                                 [this](size_t index, const auto&, const auto& next) { bind(index, next); });
+  bound_ = &slots;
+  loads_.collect();
+}
+
+void PoolSet::bind(size_t index, const std::shared_ptr<const Upstream>& next) {
+  if (slots_.size() <= index) slots_.resize(index + 1);
+  Slot& slot = slots_[index];
+  const bool same_settings = next != nullptr && slot.upstream != nullptr && next->name() == slot.upstream->name() &&
+                             next->shared_settings() == slot.upstream->shared_settings();
+  std::unordered_set<const EndpointCell*> kept;
+  if (same_settings) {
+    for (const Endpoint& endpoint : next->endpoints()) kept.insert(endpoint.cell.get());
   }
-  loads_.bind(by_slot);
+  for (auto it = slot.pools.begin(); it != slot.pools.end();) {
+    if (kept.contains(it->first)) {
+      ++it;
+    } else {
+      retire(std::move(it->second));
+      it = slot.pools.erase(it);
+    }
+  }
+  slot.upstream = next;
+  if (!same_settings) slot.tls.reset();
+  slot.by_endpoint.assign(next == nullptr ? 0 : next->endpoints().size(), nullptr);
+  loads_.bind(index, next.get());
 }
 
 const std::shared_ptr<const Upstream>& PoolSet::upstream(uint32_t slot) const {

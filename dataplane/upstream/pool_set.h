@@ -6,7 +6,6 @@
 #pragma once
 
 #include <memory>
-#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -19,8 +18,10 @@ class PoolSet {
  public:
   explicit PoolSet(WorkerContext& worker) : worker_(worker) {}
 
-  // Takes over the Upstreams of a Snapshot; null stands for a free slot. Pools of endpoints that left are retired.
-  void bind(std::span<const std::shared_ptr<const Upstream>> by_slot);
+  // Takes over the Upstreams of a Snapshot, which must live until the next call has returned: only what differs is looked
+  // at. Pools of endpoints that left are retired.
+  void bind(const UpstreamSlots& slots);
+  void bind(UpstreamSlots&& slots) = delete;
   // Null when the slot is free.
   [[nodiscard]] const std::shared_ptr<const Upstream>& upstream(uint32_t slot) const;
   [[nodiscard]] WorkerLoad& load(const Upstream& upstream) { return loads_.of(upstream); }
@@ -37,11 +38,13 @@ class PoolSet {
     std::unordered_map<const EndpointCell*, std::unique_ptr<Pool>> pools;
     std::vector<Pool*> by_endpoint;  // of `upstream`; null until first used
   };
+  void bind(size_t index, const std::shared_ptr<const Upstream>& next);
   void retire(std::unique_ptr<Pool> pool);
   const std::shared_ptr<Circuit>& circuit(Slot& slot, const Upstream& upstream);
   std::shared_ptr<tls::ClientContext> client_tls(Slot& slot, const UpstreamSettings& settings);
 
   WorkerContext& worker_;
+  const UpstreamSlots* bound_ = nullptr;  // null: nothing yet
   std::vector<Slot> slots_;
   std::vector<std::unique_ptr<Pool>> retired_;
   WorkerLoads loads_;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "dataplane/base/clock.h"
+#include "dataplane/base/shared_vector.h"
 #include "dataplane/upstream/endpoint.h"
 #include "dataplane/upstream/hash_ring.h"
 #include "dataplane/upstream/sticky_index.h"
@@ -198,6 +199,9 @@ class Upstream {
   HashRing ring_;
   StickyIndex sticky_;
 };
+
+// Upstreams by their slots; null: a free slot. A change among thousands costs what it changes.
+using UpstreamSlots = SharedVector<std::shared_ptr<const Upstream>>;
 
 std::string_view protocol_name(Protocol protocol);
 // As the `balance` key of the file has it: "round-robin".

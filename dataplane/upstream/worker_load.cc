@@ -242,22 +242,28 @@ void WorkerLoad::build_alias() {
   while (small > 0) view_.alias_share[scratch_[--small]] = 1;
 }
 
-void WorkerLoads::bind(std::span<const std::shared_ptr<const Upstream>> by_slot) {
-  if (slots_.size() < by_slot.size()) slots_.resize(by_slot.size());
-  for (size_t i = 0; i < slots_.size(); ++i) {
-    Slot& slot = slots_[i];
-    const Upstream* upstream = i < by_slot.size() ? by_slot[i].get() : nullptr;
-    if (upstream != slot.bound && slot.load != nullptr) {
-      if (upstream != nullptr) {
-        slot.load->bind(*upstream);
-      } else {
-        slot.load->unbind();
-      }
+void WorkerLoads::bind(size_t slot, const Upstream* upstream) {
+  if (slots_.size() <= slot) slots_.resize(slot + 1);
+  Slot& entry = slots_[slot];
+  if (entry.load != nullptr) {
+    if (upstream != nullptr) {
+      entry.load->bind(*upstream);
+    } else {
+      entry.load->unbind();
+      leaving_.push_back(slot);
     }
-    slot.bound = upstream;
-    // What is in flight still points into it.
-    if (upstream == nullptr && slot.load != nullptr && slot.load->active() == 0) slot.load.reset();
   }
+  entry.bound = upstream;
+}
+
+void WorkerLoads::collect() {
+  std::erase_if(leaving_, [this](size_t slot) {
+    Slot& entry = slots_[slot];
+    if (entry.bound != nullptr || entry.load == nullptr) return true;
+    if (entry.load->active() > 0) return false;  // what is in flight still points into it
+    entry.load.reset();
+    return true;
+  });
 }
 
 WorkerLoad& WorkerLoads::of(const Upstream& upstream) {

@@ -8,7 +8,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -115,8 +114,10 @@ class WorkerLoad {
 // The loads of one worker by slot, made on first use.
 class WorkerLoads {
  public:
-  // Takes over a Snapshot's Upstreams, which must live until the next bind(); a null stands for a free slot.
-  void bind(std::span<const std::shared_ptr<const Upstream>> by_slot);
+  // The Upstream of a slot is another one now, or none; it must live until the next bind() of this slot.
+  void bind(size_t slot, const Upstream* upstream);
+  // Frees what was in flight when its Upstream went, and no longer is.
+  void collect();
   // Of the Upstream's slot; stays where it is until the slot is free and nothing is in flight.
   [[nodiscard]] WorkerLoad& of(const Upstream& upstream);
 
@@ -126,6 +127,7 @@ class WorkerLoads {
     std::unique_ptr<WorkerLoad> load;
   };
   std::vector<Slot> slots_;
+  std::vector<size_t> leaving_;  // slots that are free but for what is in flight
 };
 
 }  // namespace headgate::upstream

@@ -95,7 +95,7 @@ class Dataplane {
   void apply(cv::Push push) {
     push.set_push_id(++id_);
     const bool staged = store_.stage(std::move(push)) && store_.begin(0);
-    auto built = builder_.build(store_.trial(), [&](const auto& message) { return store_.revision_of(message); });
+    auto built = builder_.build(store_.view());
     if (!staged || built.snapshot == nullptr || !store_.rejects().empty()) {
       std::printf("not applied\n");
       for (const auto& problem : built.problems) std::printf("%s\n", check::to_string(problem).c_str());

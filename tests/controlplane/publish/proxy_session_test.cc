@@ -19,7 +19,7 @@ translate::ResourcePtr one(const std::string& name, uint64_t version, const std:
 
 ResourceSetPtr set_of(std::vector<translate::ResourcePtr> resources, const ResourceSetPtr& previous = nullptr) {
   translate::Output output;
-  output.resources = std::move(resources);
+  for (auto& resource : resources) output.resources.set(std::move(resource));
   return ResourceSet::make(previous, output);
 }
 
@@ -219,8 +219,9 @@ TEST(ResourceSet, SharesWhatDidNotChange) {
   const auto a = one("a", 1);
   const ResourceSetPtr first = set_of({a, one("b", 2)});
   const ResourceSetPtr second = set_of({a, one("b", 2), one("c", 3)}, first);
-  EXPECT_EQ(first->resources()[0], second->resources()[0]);
-  EXPECT_EQ(first->resources()[1], second->resources()[1]) << "equal content in another object";
+  EXPECT_EQ(*first->resources().begin(), *second->resources().begin());
+  EXPECT_EQ(*std::next(first->resources().begin()), *std::next(second->resources().begin()))
+      << "equal content in another object";
   EXPECT_EQ(second->digest(), 1U ^ 2U ^ 3U);
   EXPECT_EQ(second->difference_from(first)->upsert.size(), 1U);
   EXPECT_EQ(first->difference_from(second)->remove.size(), 1U);

@@ -61,10 +61,8 @@ class CertificateNames final : public Authenticator {
 
 std::shared_ptr<const translate::Output> hosts(size_t count, const std::string& text = "x") {
   auto output = std::make_shared<translate::Output>();
-  output->resources = testing_support::many_hosts_base(8080, count);
-  for (size_t i = 0; i < count; ++i) output->resources.push_back(testing_support::one_host(i, text));
-  std::sort(output->resources.begin(), output->resources.end(),
-            [](const auto& a, const auto& b) { return translate::precedes(*a, *b); });
+  for (auto& resource : testing_support::many_hosts_base(8080, count)) output->resources.set(std::move(resource));
+  for (size_t i = 0; i < count; ++i) output->resources.set(testing_support::one_host(i, text));
   return output;
 }
 
@@ -183,7 +181,7 @@ TEST(Server, ASlowReaderIsLetGoAndNobodyWaitsForIt) {
     config::v1::DnsZone zone;
     zone.set_name("z" + std::to_string(100 + i));
     zone.set_origin(std::string(1 << 20, 'x'));
-    output->resources.push_back(translate::encode(cv::KIND_DNS_ZONE, zone.name(), zone));
+    output->resources.set(translate::encode(cv::KIND_DNS_ZONE, zone.name(), zone));
   }
   server->publish("gw", output);
   ScriptedDataplane slow(address_of(*server), "slow");

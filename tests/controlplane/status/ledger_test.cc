@@ -13,7 +13,7 @@ const Addresses kTheirs = {{.ip = "198.51.100.1"}};
 TEST(LedgerTest, AdmittedOnesGetOurAddresses) {
   Ledger ledger;
   EXPECT_TRUE(ledger.see(kCart, {}).empty());
-  EXPECT_TRUE(ledger.set_admitted({kCart}).empty());  // nobody knows yet where we are
+  EXPECT_TRUE(ledger.change_admitted({kCart}, {}).empty());  // nobody knows yet where we are
   EXPECT_EQ(ledger.set_addresses(kOurs), std::vector<Key>{kCart});
   EXPECT_TRUE(ledger.see(kCart, kOurs).empty());
   EXPECT_EQ(ledger.see(kCart, kTheirs), std::vector<Key>{kCart});  // somebody wrote over it
@@ -24,7 +24,7 @@ TEST(LedgerTest, AdmittedOnesGetOurAddresses) {
 TEST(LedgerTest, OnesWeNeverAdmittedAreNotOurs) {
   Ledger ledger;
   ledger.set_addresses(kOurs);
-  ledger.set_admitted({});
+  ledger.change_admitted({}, {kCart});
   EXPECT_TRUE(ledger.see(kCart, kOurs).empty());  // the same addresses, from another controller
   EXPECT_FALSE(ledger.wanted(kCart, kOurs));
 }
@@ -33,9 +33,9 @@ TEST(LedgerTest, NoLongerAdmitted) {
   Ledger ledger;
   ledger.set_addresses(kOurs);
   ledger.see(kCart, {});
-  ledger.set_admitted({kCart});
+  ledger.change_admitted({kCart}, {});
   ledger.wrote(kCart, kOurs);
-  EXPECT_EQ(ledger.set_admitted({}), std::vector<Key>{kCart});
+  EXPECT_EQ(ledger.change_admitted({}, {kCart}), std::vector<Key>{kCart});
   EXPECT_EQ(ledger.wanted(kCart, kOurs), Addresses());
   EXPECT_FALSE(ledger.wanted(kCart, kTheirs));  // the next controller was faster
   EXPECT_FALSE(ledger.wanted(kCart, {{.ip = "192.0.2.1"}, {.ip = "198.51.100.1"}}));
@@ -49,7 +49,7 @@ TEST(LedgerTest, NoLongerAdmitted) {
 TEST(LedgerTest, UnknownAndNoAddresses) {
   Ledger ledger;
   ledger.see(kCart, kOurs);
-  ledger.set_admitted({kCart});
+  ledger.change_admitted({kCart}, {});
   ledger.set_addresses(kOurs);
   EXPECT_TRUE(ledger.set_addresses(std::nullopt).empty());
   EXPECT_EQ(ledger.set_addresses(Addresses()), std::vector<Key>{kCart});  // the balancer took ours away
@@ -59,7 +59,7 @@ TEST(LedgerTest, DeletedOnesAreForgotten) {
   Ledger ledger;
   ledger.set_addresses(kOurs);
   ledger.see(kCart, {});
-  ledger.set_admitted({kCart});
+  ledger.change_admitted({kCart}, {});
   ledger.forget(kCart);
   EXPECT_TRUE(ledger.all_wrong().empty());
   EXPECT_FALSE(ledger.is_known(kCart));

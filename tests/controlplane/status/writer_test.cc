@@ -31,12 +31,13 @@ class WriterTest : public kube::ApiTest {
     ASSERT_TRUE(recorder.start());
   }
   void admit(const std::vector<std::string>& names) {
-    std::vector<control::v1::ObjectRef> refs;
+    translate::Admitted refs;
     for (const auto& name : names) {
-      auto& ref = refs.emplace_back();
-      ref.set_kind("Ingress");
-      ref.set_namespace_("shop");
-      ref.set_name(name);
+      auto ref = std::make_shared<control::v1::ObjectRef>();
+      ref->set_kind("Ingress");
+      ref->set_namespace_("shop");
+      ref->set_name(name);
+      refs.set(ref);
     }
     writer->set_admitted(refs);
   }

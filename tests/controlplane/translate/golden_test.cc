@@ -68,7 +68,7 @@ std::string text_of(const Output& output, const Output& nothing) {
   for (const Note& note : output.notes) notes.push_back(note_text(note));
   list("notes", notes);
   std::vector<std::string> admitted;
-  for (const control::v1::ObjectRef& ref : output.admitted) admitted.push_back(ref_text(ref));
+  for (const ObjectRefPtr& ref : output.admitted) admitted.push_back(ref_text(*ref));
   list("admitted", admitted);
   text += "\"resources\": {";
   bool first = true;

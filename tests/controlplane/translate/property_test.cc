@@ -13,9 +13,10 @@ using world::ObjectKind;
 
 void expect_equal(const Output& left, const Output& right) {
   ASSERT_EQ(left.resources.size(), right.resources.size());
-  for (size_t i = 0; i < left.resources.size(); ++i) {
-    const Resource& a = *left.resources[i];
-    const Resource& b = *right.resources[i];
+  auto other = right.resources.begin();
+  for (const ResourcePtr& one : left.resources) {
+    const Resource& a = *one;
+    const Resource& b = **other++;
     ASSERT_EQ(a.name, b.name);
     ASSERT_EQ(a.kind, b.kind);
     ASSERT_EQ(a.body, b.body) << a.name;
@@ -30,8 +31,9 @@ void expect_equal(const Output& left, const Output& right) {
   for (const Note& note : right.notes) notes[1].push_back(note_text(note));
   ASSERT_EQ(notes[0], notes[1]);
   ASSERT_EQ(left.admitted.size(), right.admitted.size());
-  for (size_t i = 0; i < left.admitted.size(); ++i) {
-    ASSERT_EQ(left.admitted[i].SerializeAsString(), right.admitted[i].SerializeAsString());
+  auto other_admitted = right.admitted.begin();
+  for (const ObjectRefPtr& one : left.admitted) {
+    ASSERT_EQ(one->SerializeAsString(), (*other_admitted++)->SerializeAsString());
   }
 }
 
@@ -39,7 +41,7 @@ void expect_equal(const Output& left, const Output& right) {
 void expect_changes_are_counted(const Output& before, const Output& after) {
   const auto names = [](const Output& output) {
     std::set<std::string> all;
-    for (const auto& object : output.admitted) all.insert(object.namespace_() + "/" + object.name());
+    for (const ObjectRefPtr& object : output.admitted) all.insert(object->namespace_() + "/" + object->name());
     return all;
   };
   EXPECT_TRUE(before.changes.resources != after.changes.resources || before.resources == after.resources);

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -39,11 +40,11 @@ struct Worker : net::TestWorker {
       endpoints[i].addresses = {addresses[i]};
       endpoints[i].finish();
     }
-    upstreams = {std::make_shared<const upstream::Upstream>(settings, 0, std::move(endpoints))};
-    pools.bind(upstreams);
+    upstreams.emplace_back(std::vector{std::make_shared<const upstream::Upstream>(settings, 0, std::move(endpoints))});
+    pools.bind(upstreams.back());
   }
   upstream::PoolSet pools{context};
-  std::vector<std::shared_ptr<const upstream::Upstream>> upstreams;
+  std::list<upstream::UpstreamSlots> upstreams;
 };
 
 // To slot 0.

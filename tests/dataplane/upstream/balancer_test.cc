@@ -438,22 +438,19 @@ TEST(WorkerLoad, SurvivesANewUpstream) {
 
 TEST(WorkerLoads, KeepALoadWhileAnythingIsInFlight) {
   const auto upstream = std::make_shared<const Upstream>(make_settings(BalancePolicy::kLeastConn), 3, make_endpoints(2));
-  std::vector<std::shared_ptr<const Upstream>> slots(4);
-  slots[3] = upstream;
   WorkerLoads loads;
-  loads.bind(slots);
+  loads.bind(3, upstream.get());
   Random random(1);
   PickInput input{kNoHashKey, nullptr, loads.of(*upstream), random, MonotonicTime(seconds(1))};
   EndpointLoad& load = input.load.start(*upstream, *pick(*upstream, input));
-  slots[3] = nullptr;
-  loads.bind(slots);
+  loads.bind(3, nullptr);
+  loads.collect();
   EXPECT_EQ(&loads.of(*upstream), &input.load);
   EXPECT_TRUE(pick(*upstream, input).has_value());
   input.load.finish(load);
   EXPECT_EQ(input.load.active(), 0U);
-  loads.bind(slots);
-  slots[3] = upstream;
-  loads.bind(slots);
+  loads.collect();
+  loads.bind(3, upstream.get());
   EXPECT_EQ(loads.of(*upstream).bound(), upstream.get());
 }
 

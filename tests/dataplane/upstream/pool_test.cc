@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <functional>
+#include <list>
 #include <memory>
 #include <vector>
 
@@ -130,7 +131,11 @@ class PoolTest : public ::testing::Test {
     std::vector<Endpoint> list(endpoints);
     for (size_t i = 0; i < endpoints; ++i) list[i].addresses = {backends_[i].address()};
     upstream_ = std::make_shared<const Upstream>(make_settings(BalancePolicy::kRoundRobin, adjust), 0, std::move(list));
-    pools_.bind({&upstream_, 1});
+    bind();
+  }
+  void bind() {
+    bound_.emplace_back(std::vector{upstream_});
+    pools_.bind(bound_.back());
   }
   Pool& pool(uint32_t index = 0) { return pools_.pool(*upstream_, index); }
   Request& ask(uint32_t index = 0, Duration timeout = seconds(5)) {
@@ -169,6 +174,7 @@ class PoolTest : public ::testing::Test {
   WorkerContext worker_{.loop = loop_, .counters = counters_, .random = random_};
   Backend backends_[2];
   std::shared_ptr<const Upstream> upstream_;
+  std::list<UpstreamSlots> bound_;
   PoolSet pools_;
   std::vector<std::unique_ptr<Request>> requests_;
 };
@@ -344,7 +350,7 @@ TEST_F(PoolTest, ConnectionsThatFailGiveTheirPlaceBack) {
   upstream_ = std::make_shared<const Upstream>(
       make_settings(BalancePolicy::kRoundRobin, [](UpstreamSettings& settings) { settings.circuit.connections = 1; }), 0,
       std::move(list));
-  pools_.bind({&upstream_, 1});
+  bind();
   for (int i = 0; i < 3; ++i) ask();
   ASSERT_TRUE(until([&] { return requests_[2]->error.has_value(); }));
   for (const auto& request : requests_) EXPECT_EQ(request->error->code, Errc::kRefused);

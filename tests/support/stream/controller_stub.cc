@@ -138,10 +138,8 @@ class Stub {
       built_[i] = testing_support::one_host(i, hosts_[i]);
       built_texts_[i] = hosts_[i];
     }
-    output->resources = fixed;
-    output->resources.insert(output->resources.end(), built_.begin(), built_.end());
-    std::sort(output->resources.begin(), output->resources.end(),
-              [](const auto& a, const auto& b) { return translate::precedes(*a, *b); });
+    for (const auto& resource : fixed) output->resources.set(resource);
+    for (const auto& resource : built_) output->resources.set(resource);
     server_.publish(set, output);
   }
 

@@ -1,6 +1,5 @@
 #include "tests/support/stream/resource_output.h"
 
-#include <algorithm>
 
 namespace headgate::testing_support {
 
@@ -9,10 +8,10 @@ namespace cv = control::v1;
 std::shared_ptr<const translate::Output> output_of(const config::v1::ResourceSet& set) {
   auto output = std::make_shared<translate::Output>();
   const auto take = [&](cv::Kind kind, const auto& list) {
-    for (const auto& message : list) output->resources.push_back(translate::encode(kind, message.name(), message));
+    for (const auto& message : list) output->resources.set(translate::encode(kind, message.name(), message));
   };
   if (set.has_settings()) {
-    output->resources.push_back(translate::encode(cv::KIND_PROXY_SETTINGS, set.settings().name(), set.settings()));
+    output->resources.set(translate::encode(cv::KIND_PROXY_SETTINGS, set.settings().name(), set.settings()));
   }
   take(cv::KIND_LISTENER, set.listeners());
   take(cv::KIND_ROUTE_TABLE, set.route_tables());
@@ -22,8 +21,6 @@ std::shared_ptr<const translate::Output> output_of(const config::v1::ResourceSet
   take(cv::KIND_TLS_SECRET, set.tls_secrets());
   take(cv::KIND_TICKET_KEYS, set.ticket_keys());
   take(cv::KIND_DNS_ZONE, set.dns_zones());
-  std::sort(output->resources.begin(), output->resources.end(),
-            [](const auto& a, const auto& b) { return translate::precedes(*a, *b); });
   return output;
 }
 
