@@ -219,7 +219,7 @@ constexpr std::string_view kHeadSize = "no effect here: the head of a request ma
 constexpr std::string_view kListenerOption = "no effect here: addresses of listeners are options of the controller";
 constexpr std::string_view kUnsupported = "not supported yet";
 constexpr std::string_view kNoSpans = "not supported yet: trace context passes through, no spans are sent";
-constexpr std::string_view kNoFirewall =
+constexpr std::string_view kFirewallRefused =
     "refused: there is no ModSecurity; put a web application firewall in front or behind";
 constexpr std::string_view kSnippet =
     "refused: configuration text is never taken over; use the typed annotations (headgate.dev/set-response-headers "
@@ -368,9 +368,9 @@ constexpr auto kKeys = std::to_array<KeyRow>({
     {"location-snippet", nullptr, kSnippet},
     {"stream-snippet", nullptr, kSnippet},
     {"global-auth-snippet", nullptr, kSnippet},
-    {"modsecurity-snippet", nullptr, kNoFirewall},
-    {"enable-modsecurity", nullptr, kNoFirewall},
-    {"enable-owasp-modsecurity-crs", nullptr, kNoFirewall},
+    {"modsecurity-snippet", nullptr, kFirewallRefused},
+    {"enable-modsecurity", nullptr, kFirewallRefused},
+    {"enable-owasp-modsecurity-crs", nullptr, kFirewallRefused},
 
     {"ssl-ecdh-curve", nullptr, kUnsupported},
     {"log-format-*", nullptr, kUnsupported},

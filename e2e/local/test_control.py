@@ -116,6 +116,7 @@ def test_restart_without_a_controller_serves_what_was_last_good(start, tmp_path)
     server.close()
     again = start(args=[*arguments, "-state-dir", tmp_path], wait=False)
     wait_for(says(port, "first"), 10, "the last-good resources")
+    wait_for(again.socket.exists, 10, "the admin socket")
     assert again.admin("/readyz")[0] == 503, "the controller still has 15 seconds"
     again.wait_ready(20)
     with open(tmp_path / "last-good", "r+b") as file:
