@@ -98,6 +98,8 @@ bool SessionMemory::map() {
   if (pages_ != nullptr) return true;
   void* const mapping = mmap(nullptr, kMapping, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapping == MAP_FAILED) return false;
+  // Neighbours become one mapping; a huge page across many would keep what no one has touched.
+  (void)madvise(mapping, kMapping, MADV_NOHUGEPAGE);
   pages_ = static_cast<char*>(mapping);
   return true;
 }

@@ -6,7 +6,7 @@
 // Two pieces are large, and every session has them: a buffer for outgoing frames that holds the longest one, 16 KiB, of
 // which it uses a few hundred bytes, because heads are short and bodies are not copied through it; and the table of its
 // streams, 4 KiB. They are mapped: what was never touched is not there, and rest() gives back what was. That is 20 KiB of
-// each idle connection, for two system calls when it opens and closes and one when it has been idle for a while.
+// each idle connection, for three system calls when it opens and closes and one when it has been idle for a while.
 // Thread: worker; a small piece freed on another thread joins that thread's lists.   Owner: Session.
 #pragma once
 

@@ -184,9 +184,10 @@ def wrk(output):
 def h2load(output):
     done = re.search(r"(\d+) succeeded, (\d+) failed", output)
     time_taken = re.search(r"finished in ([\d.]+)(us|ms|s)", output)
+    body = re.search(r"\((\d+)\) data", output)
     if not done or not time_taken:
         return None
-    return {"count": int(done[1]), "seconds": float(time_taken[1]) * _SCALE[time_taken[2]] / 1e6, "errors": f"{done[2]} failed" if int(done[2]) else ""}
+    return {"count": int(done[1]), "body": int(body[1]) if body else 0, "seconds": float(time_taken[1]) * _SCALE[time_taken[2]] / 1e6, "errors": f"{done[2]} failed" if int(done[2]) else ""}
 
 
 def handshakes(output):
