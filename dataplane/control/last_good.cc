@@ -6,8 +6,7 @@
 
 #include <cstdio>
 
-#include "dataplane/base/unique_fd.h"
-#include "dataplane/tls/crypto.h"
+#include "dataplane/control/listening_sockets.h"
 
 namespace headgate::control {
 namespace {
@@ -16,9 +15,12 @@ constexpr std::string_view kMagic = "HGLG1\n";
 constexpr size_t kDigest = std::tuple_size_v<tls::Sha256Digest>;
 constexpr size_t kLargest = size_t{1} << 30;
 
-std::string path_in(const std::string& directory) { return directory + "/last-good"; }
+constexpr size_t kWritten = size_t{64} << 10;  // at a time
 
-Result<void> write_all(int fd, std::string_view bytes) {
+std::string path_in(const std::string& directory) { return directory + "/last-good"; }
+std::string next_path_in(const std::string& directory) { return path_in(directory) + ".next"; }
+
+Result<void> write_fully(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t count = ::write(fd, bytes.data(), bytes.size());
     if (count < 0 && errno == EINTR) continue;
@@ -60,20 +62,55 @@ Result<control::v1::Push> decode_last_good(std::string_view bytes) {
   return push;
 }
 
-Result<void> write_last_good(const std::string& directory, std::string_view bytes) {
-  const std::string path = path_in(directory);
-  const std::string next = path + ".next";
-  ::unlink(next.c_str());
-  {
-    const UniqueFd fd(::open(next.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!fd.valid()) return system_error("create");
-    if (auto written = write_all(fd.get(), bytes); !written) {
-      ::unlink(next.c_str());
-      return written;
-    }
+std::unique_ptr<LastGoodFile> LastGoodFile::in_memory() {
+  UniqueFd file = make_memory_file();
+  if (!file.valid()) return nullptr;
+  return std::unique_ptr<LastGoodFile>(new LastGoodFile(std::move(file), ""));
+}
+
+Result<std::unique_ptr<LastGoodFile>> LastGoodFile::in(const std::string& directory) {
+  const std::string path = next_path_in(directory);
+  ::unlink(path.c_str());
+  UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file.valid()) return system_error("create");
+  return std::unique_ptr<LastGoodFile>(new LastGoodFile(std::move(file), directory));
+}
+
+// The place of the digest is left free.
+LastGoodFile::LastGoodFile(UniqueFd file, std::string directory)
+    : file_(std::move(file)), directory_(std::move(directory)) {
+  outcome_ = write_fully(file_.get(), std::string(kMagic) + std::string(kDigest, '\0'));
+}
+
+LastGoodFile::~LastGoodFile() {
+  if (!directory_.empty()) ::unlink(next_path_in(directory_).c_str());
+}
+
+// A Push is its resources one after another.
+void LastGoodFile::add(const control::v1::Resource& resource) {
+  control::v1::Push alone;
+  *alone.add_upsert() = resource;
+  alone.AppendToString(&waiting_);
+  if (waiting_.size() >= kWritten) write_waiting();
+}
+
+void LastGoodFile::write_waiting() {
+  digest_.add(waiting_);
+  if (outcome_) outcome_ = write_fully(file_.get(), waiting_);
+  waiting_.clear();
+}
+
+Result<UniqueFd> LastGoodFile::finish() {
+  write_waiting();
+  if (!outcome_) return outcome_.error();
+  const tls::Sha256Digest digest = digest_.take();
+  const ssize_t count = ::pwrite(file_.get(), digest.data(), kDigest, static_cast<off_t>(kMagic.size()));
+  if (count != static_cast<ssize_t>(kDigest)) return system_error("write");
+  if (!directory_.empty()) {
+    if (::rename(next_path_in(directory_).c_str(), path_in(directory_).c_str()) != 0) return system_error("rename");
+    directory_.clear();
   }
-  if (::rename(next.c_str(), path.c_str()) != 0) return system_error("rename");
-  return {};
+  return std::move(file_);
 }
 
 Result<std::string> read_last_good(const std::string& directory) {

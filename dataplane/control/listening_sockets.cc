@@ -1,12 +1,16 @@
 #include "dataplane/control/listening_sockets.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #ifdef __linux__
 #include <linux/filter.h>
 #endif
 
 #include <array>
+#include <cerrno>
+#include <cstdlib>
 
 #include "dataplane/control/listening_table.h"
 
@@ -33,7 +37,7 @@ class LocalBroker final : public SocketBroker {
   void request_upgrade(std::function<void(const UpgradeOutcome&)> done) override {
     done({.ok = false, .reason = "started with -no-parent: whoever started it has to upgrade it"});
   }
-  void keep_last_good(std::string_view) override {}  // nobody restarts this process from here
+  void keep_last_good(const UniqueFd&) override {}  // nobody restarts this process from here
   void set_parent_log_json(bool) override {}
   const StartReason& start_reason() const override { return reason_; }
   Result<void> watch(event::Loop&, SocketBrokerObserver&) override { return {}; }
@@ -44,6 +48,28 @@ class LocalBroker final : public SocketBroker {
 };
 
 }  // namespace
+
+UniqueFd make_memory_file() {
+#ifdef __linux__
+  return UniqueFd(::memfd_create("headgate-last-good", MFD_CLOEXEC));
+#else
+  std::array<char, 40> path{"/tmp/headgate-last-good-XXXXXX"};
+  UniqueFd file(::mkstemp(path.data()));
+  if (file.valid()) ::unlink(path.data());
+  return file;
+#endif
+}
+
+void SocketBroker::keep_last_good(std::string_view text) {
+  const UniqueFd file = make_memory_file();
+  while (file.valid() && !text.empty()) {
+    const ssize_t count = ::write(file.get(), text.data(), text.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return;
+    text.remove_prefix(static_cast<size_t>(count));
+  }
+  if (file.valid()) keep_last_good(file);
+}
 
 std::unique_ptr<SocketBroker> make_local_broker() { return std::make_unique<LocalBroker>(); }
 

@@ -78,8 +78,10 @@ class SocketBroker {
   virtual void report_ready() = 0;
   // Starts the binary anew beside this process. `done` is called on the watching loop; a failure leaves all as it is.
   virtual void request_upgrade(std::function<void(const UpgradeOutcome&)> done) = 0;
-  // Keeps the text of the configuration in use for the process that replaces this one after a crash.
-  virtual void keep_last_good(std::string_view text) = 0;
+  // Keeps the text of the configuration in use for the process that replaces this one after a crash: all that `file`,
+  // which is the caller's, holds now.
+  virtual void keep_last_good(const UniqueFd& file) = 0;
+  void keep_last_good(std::string_view text);
   // The parent's own lines follow the format of the log.
   virtual void set_parent_log_json(bool json) = 0;
   [[nodiscard]] virtual const StartReason& start_reason() const = 0;
@@ -91,6 +93,9 @@ class SocketBroker {
 Result<std::unique_ptr<SocketBroker>> make_parent_broker(UniqueFd channel);
 // For -no-parent: binds here; takes sockets from systemd (LISTEN_FDS). request_upgrade() says no.
 std::unique_ptr<SocketBroker> make_local_broker();
+
+// A file without a name, empty. Not valid: the kernel gives none.
+UniqueFd make_memory_file();
 
 // Sends new TCP connections to the first `sockets` sockets (in bind order) of the SO_REUSEPORT group of `fd`: the others
 // can then be accepted empty and closed without losing a connection. kUnsupported where the kernel cannot.

@@ -1,10 +1,8 @@
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <utility>
 
 #include "dataplane/base/log.h"
@@ -17,23 +15,6 @@ namespace {
 
 constexpr Duration kAnswerLimit = std::chrono::seconds(10);
 constexpr size_t kMaxLastGood = size_t{64} << 20;
-
-UniqueFd make_text_file(std::string_view text) {
-#ifdef __linux__
-  UniqueFd fd(::memfd_create("headgate-last-good", MFD_CLOEXEC));
-#else
-  std::array<char, 40> path{"/tmp/headgate-last-good-XXXXXX"};
-  UniqueFd fd(::mkstemp(path.data()));
-  if (fd.valid()) ::unlink(path.data());
-#endif
-  while (fd.valid() && !text.empty()) {
-    const ssize_t count = ::write(fd.get(), text.data(), text.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return {};
-    text.remove_prefix(static_cast<size_t>(count));
-  }
-  return fd;
-}
 
 // Several processes may read the same open file: its position is nobody's.
 std::string read_text_file(int fd) {
@@ -120,10 +101,7 @@ class ParentBroker final : public SocketBroker, private event::FdObserver {
     tell(MessageType::kUpgrade, {});
   }
 
-  void keep_last_good(std::string_view text) override {
-    const UniqueFd file = make_text_file(text);
-    if (file.valid()) tell(MessageType::kLastGood, {}, file.get());
-  }
+  void keep_last_good(const UniqueFd& file) override { tell(MessageType::kLastGood, {}, file.get()); }
 
   void set_parent_log_json(bool json) override {
     PayloadWriter out;

@@ -22,7 +22,6 @@ RemoteConfig::RemoteConfig(event::Loop& loop, Publisher& publisher, SocketBroker
                            cv::Node node, RemoteOptions options, RemoteConfigObserver& observer)
     : loop_(loop),
       publisher_(publisher),
-      broker_(broker),
       options_(std::move(options)),
       observer_(observer),
       source_(loop, opener, std::move(node), *this),
@@ -30,7 +29,8 @@ RemoteConfig::RemoteConfig(event::Loop& loop, Publisher& publisher, SocketBroker
       alone_timer_(loop.timers(), event::Timer::call<&RemoteConfig::on_alone>, this),
       stale_timer_(loop.timers(), event::Timer::call<&RemoteConfig::on_stale>, this),
       retry_timer_(loop.timers(), event::Timer::call<&RemoteConfig::on_retry>, this),
-      save_timer_(loop.timers(), event::Timer::call<&RemoteConfig::save>, this) {}
+      save_timer_(loop.timers(), event::Timer::call<&RemoteConfig::save>, this),
+      writer_(loop, broker, options_.state_dir, options_.persist_secrets, [this] { on_saved(); }) {}
 
 RemoteConfig::~RemoteConfig() = default;
 
@@ -269,9 +269,11 @@ void RemoteConfig::on_stale() { publisher_.cap_dns_ttls(kStaleTtl); }
 
 void RemoteConfig::tell_draining() {
   draining_ = true;
-  if (save_timer_.armed()) {  // there may be no later
+  if (save_timer_.armed() || writer_.busy()) {  // there may be no later
+    writer_.finish();
     save_timer_.cancel();
     save();
+    writer_.finish();
   }
   cv::Report report;
   report.set_lifecycle(cv::LIFECYCLE_DRAINING);
@@ -288,18 +290,12 @@ void RemoteConfig::save_later() {
 }
 
 void RemoteConfig::save() {
-  write_down();
-  if (std::exchange(unsaved_resources_, 0) >= kManyResources) release_load_memory();
+  if (writer_.busy()) return save_timer_.arm(kSaveAfter);  // what it began with is older
+  writer_.start(store_.stored());
 }
 
-void RemoteConfig::write_down() {
-  broker_.keep_last_good(encode_last_good(store_.snapshot(true)));
-  if (options_.state_dir.empty()) return;
-  const auto written = write_last_good(options_.state_dir, encode_last_good(store_.snapshot(options_.persist_secrets)));
-  if (!written) {
-    HG_LOG(kError, kControl, "cannot write the last-good file", {"directory", options_.state_dir},
-           {"error", to_string(written.error())});
-  }
+void RemoteConfig::on_saved() {
+  if (std::exchange(unsaved_resources_, 0) >= kManyResources) release_load_memory();
 }
 
 }  // namespace headgate::control

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/control/last_good_writer.h"
 #include "dataplane/control/publisher.h"
 #include "dataplane/control/resource_store.h"
 #include "dataplane/control/stream_source.h"
@@ -87,11 +88,10 @@ class RemoteConfig final : private StreamSourceObserver {
   void on_retry();
   void save_later();
   void save();
-  void write_down();
+  void on_saved();
 
   event::Loop& loop_;
   Publisher& publisher_;
-  SocketBroker& broker_;
   const RemoteOptions options_;
   RemoteConfigObserver& observer_;
   ResourceStore store_;
@@ -101,6 +101,7 @@ class RemoteConfig final : private StreamSourceObserver {
   event::Timer stale_timer_;  // since the stream is closed
   event::Timer retry_timer_;
   event::Timer save_timer_;
+  LastGoodWriter writer_;
 
   std::shared_ptr<config::v1::ResourceSet> base_;         // in force
   std::shared_ptr<config::v1::ResourceSet> next_base_;    // to be tried

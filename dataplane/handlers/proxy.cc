@@ -5,9 +5,7 @@
 namespace headgate::handlers {
 
 Proxy::Proxy(ProxyOptions options)
-    : options_(std::move(options)), backends_(std::move(options_.backends), std::move(options_.choices)) {
-  if (options_.affinity) affinity_.emplace(*options_.affinity);
-}
+    : options_(std::move(options)), backends_(std::move(options_.backends), std::move(options_.choices)) {}
 
 http::Run* Proxy::start(http::Exchange& exchange, WorkerContext& worker) const {
   auto* run = exchange.arena().make<ProxyRun>(*this, exchange, worker);

@@ -30,7 +30,7 @@ namespace headgate::handlers {
 struct ProxyOptions {
   std::vector<ProxyBackend> backends;
   std::vector<BackendChoice> choices;
-  std::optional<AffinityOptions> affinity;  // absent: no sessions
+  std::shared_ptr<const SessionAffinity> affinity;  // null: no sessions
   // When no endpoint of the chosen backend is usable: this Upstream, with these changes of the head.
   std::optional<uint32_t> fallback_slot;
   std::vector<std::shared_ptr<const http::HeadChange>> fallback_changes;
@@ -57,12 +57,11 @@ class Proxy final : public http::Handler {
   [[nodiscard]] const ProxyOptions& options() const { return options_; }
   [[nodiscard]] const BackendSet& backends() const { return backends_; }
   // Null: no sessions are kept.
-  [[nodiscard]] const SessionAffinity* affinity() const { return affinity_ ? &*affinity_ : nullptr; }
+  [[nodiscard]] const SessionAffinity* affinity() const { return options_.affinity.get(); }
 
  private:
   ProxyOptions options_;
   BackendSet backends_;
-  std::optional<SessionAffinity> affinity_;
 };
 
 }  // namespace headgate::handlers

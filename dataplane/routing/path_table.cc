@@ -34,18 +34,22 @@ size_t PathTable::depth(std::string_view path) {
 
 PathTable::PathTable(const std::vector<std::shared_ptr<const Route>>& routes) {
   for (const auto& route : routes) add(*route);
-  for (Paths* paths : {&sensitive_, &insensitive_}) {
+  for (Paths* paths : {&sensitive_, insensitive_.get()}) {
+    if (paths == nullptr) continue;
     std::stable_sort(paths->raw_prefix.begin(), paths->raw_prefix.end(),
                      [](const Route* a, const Route* b) { return a->path.size() > b->path.size(); });
   }
 }
 
 void PathTable::add(const Route& route) {
-  Paths& paths = route.ignore_case ? insensitive_ : sensitive_;
+  if (route.path_kind == Route::PathKind::kAny) return any_.push_back(&route);
+  if (route.path_kind == Route::PathKind::kRegex) return regex_.push_back(&route);
+  if (route.ignore_case && insensitive_ == nullptr) insensitive_ = std::make_unique<Paths>();
+  Paths& paths = route.ignore_case ? *insensitive_ : sensitive_;
   const std::string path = route.ignore_case ? lower_copy(route.path) : route.path;
   switch (route.path_kind) {
-    case Route::PathKind::kAny: any_.push_back(&route); return;
-    case Route::PathKind::kRegex: regex_.push_back(&route); return;
+    case Route::PathKind::kAny:
+    case Route::PathKind::kRegex: break;
     case Route::PathKind::kExact: paths.exact[path].push_back(&route); break;
     case Route::PathKind::kSegment: paths.segment[path].push_back(&route); break;
     case Route::PathKind::kRawPrefix: paths.raw_prefix.push_back(&route); break;
@@ -54,7 +58,6 @@ void PathTable::add(const Route& route) {
       paths.deepest_prefix = std::max(paths.deepest_prefix, depth(path));
       break;
   }
-  paths.empty = false;
 }
 
 namespace {
@@ -85,13 +88,16 @@ bool PathTable::find(const http::RequestHead& request, const IpAddress& client, 
   const Search search{request, client};
   const std::string_view path = request.path;
   std::string lower;
-  if (!insensitive_.empty) lower = lower_copy(path);
+  if (insensitive_ != nullptr) lower = lower_copy(path);
   const auto found = [&match](const Route* route) {
     match.route = route;
     return route != nullptr;
   };
   // Each step asks the paths as written first, then those that ignore case.
-  const auto both = [&](auto&& step) { return found(step(sensitive_, path)) || (!insensitive_.empty && found(step(insensitive_, std::string_view(lower)))); };
+  const auto both = [&](auto&& step) {
+    return found(step(sensitive_, path)) ||
+           (insensitive_ != nullptr && found(step(*insensitive_, std::string_view(lower))));
+  };
 
   if (both([&](const Paths& paths, std::string_view text) { return search.at(paths.exact, text); })) return true;
   if (both([&](const Paths& paths, std::string_view text) {

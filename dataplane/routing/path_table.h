@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -42,14 +43,13 @@ class PathTable {
     Index prefix;
     std::vector<const Route*> raw_prefix;  // longest first
     size_t deepest_prefix = 0;             // in segments: longer paths need not be tried
-    bool empty = true;
   };
 
   void add(const Route& route);
   static size_t depth(std::string_view path);
 
   Paths sensitive_;
-  Paths insensitive_;
+  std::unique_ptr<Paths> insensitive_;  // null: there are none, as in most tables
   std::vector<const Route*> regex_;
   Bucket any_;
 };

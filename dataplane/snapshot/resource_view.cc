@@ -3,23 +3,22 @@
 namespace headgate::snapshot {
 
 namespace v1 = config::v1;
-using check::Kind;
 
 namespace {
 
 // Calls `visit` with a null pointer of the message type of `kind`; not for settings.
 template <typename Visit>
-void with_type(Kind kind, Visit visit) {
+void with_type(check::Kind kind, Visit visit) {
   switch (kind) {
-    case Kind::kListener: return visit(static_cast<v1::Listener*>(nullptr));
-    case Kind::kRouteTable: return visit(static_cast<v1::RouteTable*>(nullptr));
-    case Kind::kVirtualHost: return visit(static_cast<v1::VirtualHost*>(nullptr));
-    case Kind::kUpstream: return visit(static_cast<v1::Upstream*>(nullptr));
-    case Kind::kEndpointShard: return visit(static_cast<v1::EndpointShard*>(nullptr));
-    case Kind::kTlsSecret: return visit(static_cast<v1::TlsSecret*>(nullptr));
-    case Kind::kTicketKeys: return visit(static_cast<v1::TicketKeys*>(nullptr));
-    case Kind::kDnsZone: return visit(static_cast<v1::DnsZone*>(nullptr));
-    case Kind::kSettings: return;
+    case check::Kind::kListener: return visit(static_cast<v1::Listener*>(nullptr));
+    case check::Kind::kRouteTable: return visit(static_cast<v1::RouteTable*>(nullptr));
+    case check::Kind::kVirtualHost: return visit(static_cast<v1::VirtualHost*>(nullptr));
+    case check::Kind::kUpstream: return visit(static_cast<v1::Upstream*>(nullptr));
+    case check::Kind::kEndpointShard: return visit(static_cast<v1::EndpointShard*>(nullptr));
+    case check::Kind::kTlsSecret: return visit(static_cast<v1::TlsSecret*>(nullptr));
+    case check::Kind::kTicketKeys: return visit(static_cast<v1::TicketKeys*>(nullptr));
+    case check::Kind::kDnsZone: return visit(static_cast<v1::DnsZone*>(nullptr));
+    case check::Kind::kSettings: return;
   }
 }
 
@@ -46,11 +45,11 @@ ResourceView ResourceView::shared(std::shared_ptr<const v1::ResourceSet> set) {
   return view;
 }
 
-void ResourceView::set(Kind kind, const std::shared_ptr<const google::protobuf::Message>& message) {
+void ResourceView::set(check::Kind kind, const std::shared_ptr<const google::protobuf::Message>& message) {
   with_type(kind, [&]<typename T>(T*) { all<T>().set(std::static_pointer_cast<const T>(message)); });
 }
 
-void ResourceView::erase(Kind kind, const std::string& name) {
+void ResourceView::erase(check::Kind kind, const std::string& name) {
   with_type(kind, [&]<typename T>(T*) { all<T>().erase(name); });
 }
 

@@ -120,6 +120,16 @@ class ResourceStoreTest : public ::testing::Test {
     return nullptr;
   }
 
+  void write_down(const std::string& directory) const {
+    auto file = LastGoodFile::in(directory);
+    ASSERT_TRUE(file);
+    for (const StoredPtr& stored : store_.stored()) {
+      cv::Resource resource;
+      if (!is_secret(stored->key.kind) && stored->fill(resource)) (*file)->add(resource);
+    }
+    EXPECT_TRUE((*file)->finish());
+  }
+
   ResourceStore store_;
   cv::Push next_;
   uint64_t id_ = 1;
@@ -419,9 +429,10 @@ TEST_F(ResourceStoreTest, LastGoodHoldsWhatServes) {
   keys.set_name("keys");
   push();
   const test::TempFolder folder;
-  ASSERT_TRUE(write_last_good(folder.path(), encode_last_good(store_.snapshot(false))));
+  write_down(folder.path());
   auto bytes = read_last_good(folder.path());
   ASSERT_TRUE(bytes);
+  EXPECT_EQ(*bytes, encode_last_good(store_.snapshot(false))) << "in pieces as at once";
   auto decoded = decode_last_good(*bytes);
   ASSERT_TRUE(decoded);
   ResourceStore other;
@@ -464,7 +475,9 @@ TEST(LastGood, DamageIsNoticed) {
   }
   const test::TempFolder folder;
   EXPECT_EQ(read_last_good(folder.path()).error().code, Errc::kNotFound);
-  EXPECT_FALSE(write_last_good(folder.at("missing"), bytes));
+  EXPECT_FALSE(LastGoodFile::in(folder.at("missing")));
+  { const auto given_up = LastGoodFile::in(folder.path()); }
+  EXPECT_EQ(read_last_good(folder.path()).error().code, Errc::kNotFound) << "what was not finished is not there";
 }
 
 }  // namespace

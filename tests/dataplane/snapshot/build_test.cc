@@ -28,8 +28,7 @@ const headgate::testing::TestAuthority& authority() {
   return made;
 }
 
-// Empty: built. Else what was said first.
-std::string problem_of(const std::function<void(ResourceSet&)>& change) {
+ResourceSet site(const std::function<void(ResourceSet&)>& change) {
   ResourceSet set;
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(kSite, &set));
   headgate::testing::CertificateSpec spec;
@@ -46,8 +45,13 @@ std::string problem_of(const std::function<void(ResourceSet&)>& change) {
   }
   change(set);
   check::normalize(set);
+  return set;
+}
+
+// Empty: built. Else what was said first.
+std::string problem_of(const std::function<void(ResourceSet&)>& change) {
   Builder builder;
-  const BuildOutcome outcome = builder.build(set);
+  const BuildOutcome outcome = builder.build(site(change));
   for (const check::Problem& problem : outcome.problems) {
     if (problem.severity == check::Severity::kError) return check::to_string(problem);
   }
@@ -105,6 +109,22 @@ TEST(Build, OneHostAsksForOneCertificate) {
     asked(*host.mutable_routes(0)->mutable_filters(), "other");
   });
   EXPECT_NE(two.find("a connection is asked once"), std::string::npos) << two;
+}
+
+// The listener is the same; what its host wants of clients is not.
+TEST(Build, AHostThatAsksLaterIsAskedFor) {
+  const ResourceSet before = site([](ResourceSet&) {});
+  const ResourceSet after = site([](ResourceSet& s) { asked(*s.mutable_virtual_hosts(0)->mutable_filters(), "ca"); });
+  Builder builder;
+  EXPECT_EQ(builder.build(before).snapshot->listeners[0]->tls->settings.client_rules, nullptr);
+  EXPECT_NE(builder.build(after).snapshot->listeners[0]->tls->settings.client_rules, nullptr);
+  // The same by views, where the listener is even the same object.
+  ResourceView view = ResourceView::borrowed(before);
+  EXPECT_EQ(builder.build(view).snapshot->listeners[0]->tls->settings.client_rules, nullptr);
+  view.set(check::Kind::kVirtualHost, std::make_shared<config::v1::VirtualHost>(after.virtual_hosts(0)));
+  const auto asks = builder.build(view).snapshot->listeners[0]->tls;
+  EXPECT_NE(asks->settings.client_rules, nullptr);
+  EXPECT_EQ(builder.build(view).snapshot->listeners[0]->tls, asks) << "nothing has changed";
 }
 
 }  // namespace
