@@ -128,7 +128,9 @@ std::shared_ptr<const http::Handler> Build::proxy(const v1::ProxyAction& action,
     options.backends.push_back(std::move(backend));
   }
   if (!choices(action, options)) return nullptr;
-  if (action.has_affinity()) options.affinity = std::make_shared<const handlers::SessionAffinity>(affinity_of(action.affinity()));
+  if (action.has_affinity()) {
+    options.affinity = std::make_shared<const handlers::SessionAffinity>(affinity_of(action.affinity()));
+  }
   if (!action.fallback_upstream().empty()) {
     options.fallback_slot = slot_of(action.fallback_upstream());
     v1::HttpFilter headers;

@@ -110,6 +110,14 @@ void visit_taken(const VirtualHost& host, const Visitor& visit) {
   for (const std::string& alias : host.aliases()) visit(host.table() + "/" + alias);
 }
 
+// Where it listens; empty: the kernel finds a place. The same text for the same place, as check_references() has it.
+std::string place_of(const Listener& listener) {
+  if (!listener.unix_path().empty()) return "unix " + listener.unix_path();
+  if (listener.port() == 0) return {};
+  const bool datagram = listener.transport() == LISTENER_UDP || listener.transport() == LISTENER_UNIXGRAM;
+  return std::string(datagram ? "udp " : "tcp ") + listener.address() + " " + std::to_string(listener.port());
+}
+
 std::string key_of(Kind kind, std::string_view name) {
   std::string key(1, static_cast<char>('a' + static_cast<int>(kind)));
   return key.append(name);
@@ -120,6 +128,7 @@ std::string key_of(Kind kind, std::string_view name) {
 void ReferenceIndex::clear() {
   names_.clear();
   hosts_.clear();
+  bound_.clear();
 }
 
 void ReferenceIndex::count(Kind kind, const Message& message, int by) {
@@ -135,12 +144,17 @@ void ReferenceIndex::count(Kind kind, const Message& message, int by) {
   visit_references(kind, message, [&](Kind of, const std::string& name, uint8_t) {
     named(of, name, [&](Named& entry) { entry.uses += static_cast<uint32_t>(by); });
   });
-  if (kind != Kind::kVirtualHost) return;
-  visit_taken(static_cast<const VirtualHost&>(message), [&](std::string host) {
-    const auto entry = hosts_.try_emplace(std::move(host)).first;
+  const auto count_in = [by](ByText<uint32_t>& counts, std::string key) {
+    const auto entry = counts.try_emplace(std::move(key)).first;
     entry->second += static_cast<uint32_t>(by);
-    if (entry->second == 0) hosts_.erase(entry);
-  });
+    if (entry->second == 0) counts.erase(entry);
+  };
+  if (kind == Kind::kVirtualHost) {
+    visit_taken(static_cast<const VirtualHost&>(message), [&](std::string host) { count_in(hosts_, std::move(host)); });
+  } else if (kind == Kind::kListener) {
+    std::string place = place_of(static_cast<const Listener&>(message));
+    if (!place.empty()) count_in(bound_, std::move(place));
+  }
 }
 
 const ReferenceIndex::Named* ReferenceIndex::find(Kind kind, std::string_view name) const {
@@ -150,7 +164,7 @@ const ReferenceIndex::Named* ReferenceIndex::find(Kind kind, std::string_view na
 
 bool ReferenceIndex::is_sound(Kind kind, const Message* before, const Message* after) const {
   if (before == nullptr && after == nullptr) return true;
-  if (kind == Kind::kListener) return after == nullptr;
+  if (kind == Kind::kListener && after != nullptr && !static_cast<const Listener&>(*after).forward().empty()) return false;
   const Named* const own = find(kind, name_of(kind, after != nullptr ? *after : *before));
   if (after == nullptr) return own == nullptr || own->uses == 0;
   if (own == nullptr || own->present != 1) return false;
@@ -160,10 +174,17 @@ bool ReferenceIndex::is_sound(Kind kind, const Message* before, const Message* a
     const Named* const other = find(of, name);
     sound = sound && other != nullptr && other->present > 0 && (other->roles & needs) == needs;
   });
+  const auto is_alone = [](const ByText<uint32_t>& counts, const std::string& key) {
+    const auto found = counts.find(key);
+    return found != counts.end() && found->second == 1;
+  };
+  if (kind == Kind::kListener) {
+    const std::string place = place_of(static_cast<const Listener&>(*after));
+    return sound && (place.empty() || is_alone(bound_, place));
+  }
   if (kind != Kind::kVirtualHost) return sound;
   visit_taken(static_cast<const VirtualHost&>(*after), [&](const std::string& host) {
-    const auto taken = hosts_.find(host);
-    sound = sound && taken != hosts_.end() && taken->second == 1;
+    sound = sound && is_alone(hosts_, host);
   });
   return sound;
 }

@@ -1,7 +1,7 @@
 // reference_index.h -- do resources still agree after a few of them changed? At a cost of what changed.
 //
-// Counts who is there, who is referred to and who takes which host. It says only that a change is sound; when it does not,
-// check_references() looks at everything and finds the words. Whatever passes here passes there.
+// Counts who is there, who is referred to, who takes which host and who listens where. It says only that a change is
+// sound; when it does not, check_references() looks at everything and finds the words. Whatever passes here passes there.
 // Thread: one.   Owner: whoever keeps resources that change one by one.
 #pragma once
 
@@ -23,7 +23,7 @@ class ReferenceIndex {
   void clear();
 
   // After all that changed was erased and inserted, for each of it: null `before`: it is new; null `after`: it is gone.
-  // A change of a Listener is never sound: what they must agree on is little, and looked at as a whole.
+  // A Listener that forwards is never sound: what its targets must agree on is looked at as a whole.
   [[nodiscard]] bool is_sound(Kind kind, const google::protobuf::Message* before,
                               const google::protobuf::Message* after) const;
 
@@ -40,6 +40,7 @@ class ReferenceIndex {
   using ByText = std::unordered_map<std::string, T, TextHash, TextEqual>;
   ByText<Named> names_;      // one letter for the kind, then the name
   ByText<uint32_t> hosts_;   // "TABLE/HOST" -> how many take it
+  ByText<uint32_t> bound_;   // address -> how many listen there
 };
 
 }  // namespace headgate::check

@@ -170,6 +170,21 @@ TEST(ReferenceIndex, EverydayChangesNeedNoLookAtEverything) {
   EXPECT_TRUE(index.is_sound(Kind::kVirtualHost, host.get(), host.get()));
   EXPECT_TRUE(index.is_sound(Kind::kEndpointShard, shard.get(), shard.get()));
   EXPECT_TRUE(index.is_sound(Kind::kUpstream, upstream.get(), upstream.get()));
+  // One more certificate for a listener, and an address that is taken.
+  auto secret = named<TlsSecret>("c");
+  secret->set_chain_pem("chain");
+  auto listener = named<Listener>("l");
+  listener->set_route_table("t");
+  listener->set_port(443);
+  listener->mutable_tls()->add_certificates()->set_secret("c");
+  index.insert(Kind::kTlsSecret, *secret);
+  index.insert(Kind::kListener, *listener);
+  EXPECT_TRUE(index.is_sound(Kind::kListener, nullptr, listener.get()));
+  auto other = named<Listener>("m");
+  other->set_port(443);
+  index.insert(Kind::kListener, *other);
+  EXPECT_FALSE(index.is_sound(Kind::kListener, nullptr, other.get()));
+  index.erase(Kind::kListener, *other);
   // An Ingress goes with all that is its own.
   index.erase(Kind::kUpstream, *upstream);
   EXPECT_FALSE(index.is_sound(Kind::kUpstream, upstream.get(), nullptr)) << "still referred to";
