@@ -11,21 +11,21 @@
 namespace headgate {
 namespace {
 
-struct Item {
+struct Entry {
   std::string key;
   int value = 0;
-  bool operator==(const Item&) const = default;
+  bool operator==(const Entry&) const = default;
 };
 struct KeyOfItem {
-  const std::string& operator()(const Item& item) const { return item.key; }
+  const std::string& operator()(const Entry& item) const { return item.key; }
 };
-using ItemMap = SharedMap<Item, KeyOfItem>;
+using ItemMap = SharedMap<Entry, KeyOfItem>;
 using Model = std::map<std::string, int>;
 
 Model contents(const ItemMap& map) {
   Model all;
   std::string before;
-  map.visit_all([&](const Item& item) {
+  map.visit_all([&](const Entry& item) {
     EXPECT_LT(before, item.key) << "in order";
     before = item.key;
     all[item.key] = item.value;
@@ -58,7 +58,7 @@ TEST(SharedMap, EqualsAnOrderedMapAndKeepsItsCopies) {
     for (const auto& [copy, then] : copies) {
       EXPECT_EQ(contents(copy), then);
       Model changed = then;
-      ItemMap::changes_between(copy, map, [&](const Item* old, const Item* now) {
+      ItemMap::changes_between(copy, map, [&](const Entry* old, const Entry* now) {
         ASSERT_TRUE(old != nullptr || now != nullptr);
         ASSERT_FALSE(old != nullptr && now != nullptr && *old == *now) << "only what differs is told";
         if (now == nullptr) {
@@ -71,12 +71,12 @@ TEST(SharedMap, EqualsAnOrderedMapAndKeepsItsCopies) {
     }
     const std::string from = "k5";
     size_t seen = 0;
-    map.visit_from(from, [&](const Item& item) {
+    map.visit_from(from, [&](const Entry& item) {
       EXPECT_GE(item.key, from);
       return ++seen < 10;
     });
     EXPECT_EQ(seen, std::min<size_t>(10, static_cast<size_t>(std::distance(model.lower_bound(from), model.end()))));
-    const Item* const found = map.find(from);
+    const Entry* const found = map.find(from);
     EXPECT_EQ(found != nullptr, model.contains(from));
   }
 }
@@ -87,7 +87,7 @@ TEST(SharedMap, WhatIsSharedIsNotLookedAt) {
   ItemMap other = map;
   other.set({"k10500", 2});
   size_t told = 0;
-  ItemMap::changes_between(map, other, [&](const Item* old, const Item* now) {
+  ItemMap::changes_between(map, other, [&](const Entry* old, const Entry* now) {
     ++told;
     EXPECT_EQ(old->value, 1);
     EXPECT_EQ(now->value, 2);
