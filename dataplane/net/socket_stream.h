@@ -48,14 +48,14 @@ class SocketStream final : public ByteStream, public Pooled<SocketStream>, priva
   Result<IoResult> send(std::span<const iovec> from, int flags);
 
   UniqueFd fd_;
-  event::FdWatch watch_;
-  event::DeferredCall notify_later_;
-  StreamObserver* observer_ = nullptr;
-  Interest interest_ = Interest::kNone;
+  Interest interest_ = Interest::kNone;  // beside the descriptor, where they take no room: one per connection
   // A new socket can be written to; whether there is something to read the poller says in the next turn.
   uint8_t ready_ = event::kWritable;
   bool hangup_ = false;  // end of file is next: a short read does not mean "drained"
   bool failed_ = false;
+  event::FdWatch watch_;
+  event::DeferredCall notify_later_;
+  StreamObserver* observer_ = nullptr;
   ConnectionFacts facts_;
 };
 
