@@ -13,7 +13,7 @@ ARCHIVES = sorted(kubernetes.IMAGES.glob("*.tar"))
 MIB = 1 << 20
 
 
-@pytest.fixture(params=ARCHIVES, ids=lambda path: path.stem)
+@pytest.fixture(params=ARCHIVES, ids=[path.stem for path in ARCHIVES])
 def image(request):
     """(configuration, members, bytes of its layers) of an image archive."""
     with tarfile.open(request.param) as archive:
