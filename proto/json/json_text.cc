@@ -308,11 +308,9 @@ class TextReader {
   bool check_comma_or_end(NodeId id, NodeId last, size_t start, char end) {
     const auto unclosed = [&] {
       const TextPosition open = doc_.position(static_cast<uint32_t>(start));
-      std::string what = "expected '";
-      what += end;
-      what.append("' for the '").append(1, text_[start]);
-      what.append("' of line ").append(std::to_string(open.line)).append(", found the end of the file");
-      fail(at_, id, std::move(what));
+      fail(at_, id,
+           std::string("expected '") + end + "' for the '" + text_[start] + "' of line " + std::to_string(open.line) +
+               ", found the end of the file");
       return false;
     };
     if (at_ >= text_.size()) return unclosed();
