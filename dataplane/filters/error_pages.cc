@@ -77,9 +77,7 @@ class ErrorPagesRun final : public http::FilterRun,
     head.headers.set("X-Code", arena.copy({digits, static_cast<size_t>(write_decimal(digits, status_) - digits)}));
     head.headers.set("X-Format", arena.copy(from.headers.combined(FieldId::kAccept)));
     head.headers.set("X-Original-URI", exchange_.original_target());
-    if (!head.headers.has(FieldId::kXRequestId)) {
-      head.headers.set(FieldId::kXRequestId, http::request_id_of(exchange_));
-    }
+    http::ensure_request_id(exchange_, head.headers);
     for (const http::FieldTemplate& field : options_.request_fields) {
       head.headers.set(field.name, http::expand_field(field.value, exchange_));
     }

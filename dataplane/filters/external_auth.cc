@@ -109,9 +109,7 @@ class ExternalAuthRun final : public AccessRun, private upstream::SubrequestObse
     }
     head.headers.set("X-Auth-Request-Redirect",
                      options_.redirect_value ? http::expand_field(*options_.redirect_value, exchange_) : target);
-    if (!head.headers.has(FieldId::kXRequestId)) {
-      head.headers.set(FieldId::kXRequestId, http::request_id_of(exchange_));
-    }
+    http::ensure_request_id(exchange_, head.headers);
     for (const http::FieldTemplate& field : options_.request_fields) {
       head.headers.set(field.name, http::expand_field(field.value, exchange_));
     }

@@ -17,6 +17,10 @@ std::string_view request_id_of(Exchange& exchange) {
   return exchange.request_id;
 }
 
+void ensure_request_id(Exchange& exchange, HeaderMap& outgoing) {
+  if (!outgoing.has(FieldId::kXRequestId)) outgoing.set(FieldId::kXRequestId, request_id_of(exchange));
+}
+
 bool is_usable_request_id(std::string_view text) {
   if (text.empty() || text.size() > 128) return false;
   for (const char c : text) {
