@@ -6,7 +6,7 @@
 
 #include <cstdio>
 
-#include "dataplane/control/listening_sockets.h"
+#include "dataplane/control/memory_file.h"
 
 namespace headgate::control {
 namespace {
@@ -20,28 +20,7 @@ constexpr size_t kWritten = size_t{64} << 10;  // at a time
 std::string path_in(const std::string& directory) { return directory + "/last-good"; }
 std::string next_path_in(const std::string& directory) { return path_in(directory) + ".next"; }
 
-Result<void> write_fully(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return system_error("write");
-    bytes.remove_prefix(static_cast<size_t>(count));
-  }
-  return {};
-}
-
 }  // namespace
-
-std::string encode_last_good(const control::v1::Push& push) {
-  const std::string body = push.SerializeAsString();
-  const tls::Sha256Digest digest = tls::sha256(body);
-  std::string bytes;
-  bytes.reserve(kMagic.size() + kDigest + body.size());
-  bytes += kMagic;
-  bytes += std::string_view(reinterpret_cast<const char*>(digest.data()), kDigest);
-  bytes += body;
-  return bytes;
-}
 
 bool is_last_good(std::string_view bytes) { return bytes.starts_with(kMagic); }
 
@@ -63,7 +42,7 @@ Result<control::v1::Push> decode_last_good(std::string_view bytes) {
 }
 
 std::unique_ptr<LastGoodFile> LastGoodFile::in_memory() {
-  UniqueFd file = make_memory_file();
+  UniqueFd file = make_memory_file("headgate-last-good");
   if (!file.valid()) return nullptr;
   return std::unique_ptr<LastGoodFile>(new LastGoodFile(std::move(file), ""));
 }

@@ -18,11 +18,10 @@
 
 namespace headgate::control {
 
-std::string encode_last_good(const control::v1::Push& push);
 bool is_last_good(std::string_view bytes);
 Result<control::v1::Push> decode_last_good(std::string_view bytes);
 
-// The same bytes, resource by resource: what is added is soon in the file, and nowhere else.
+// Those bytes, resource by resource: what is added is soon in the file, and nowhere else.
 class LastGoodFile {
  public:
   // Without a name, for the parent. Null: the kernel gives none.

@@ -1,18 +1,15 @@
 #include "dataplane/control/listening_sockets.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <unistd.h>
 #ifdef __linux__
 #include <linux/filter.h>
 #endif
 
 #include <array>
-#include <cerrno>
-#include <cstdlib>
 
 #include "dataplane/control/listening_table.h"
+#include "dataplane/control/memory_file.h"
 
 namespace headgate::control {
 namespace {
@@ -49,26 +46,9 @@ class LocalBroker final : public SocketBroker {
 
 }  // namespace
 
-UniqueFd make_memory_file() {
-#ifdef __linux__
-  return UniqueFd(::memfd_create("headgate-last-good", MFD_CLOEXEC));
-#else
-  std::array<char, 40> path{"/tmp/headgate-last-good-XXXXXX"};
-  UniqueFd file(::mkstemp(path.data()));
-  if (file.valid()) ::unlink(path.data());
-  return file;
-#endif
-}
-
 void SocketBroker::keep_last_good(std::string_view text) {
-  const UniqueFd file = make_memory_file();
-  while (file.valid() && !text.empty()) {
-    const ssize_t count = ::write(file.get(), text.data(), text.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return;
-    text.remove_prefix(static_cast<size_t>(count));
-  }
-  if (file.valid()) keep_last_good(file);
+  const UniqueFd file = make_memory_file("headgate-last-good");
+  if (file.valid() && write_fully(file.get(), text)) keep_last_good(file);
 }
 
 std::unique_ptr<SocketBroker> make_local_broker() { return std::make_unique<LocalBroker>(); }

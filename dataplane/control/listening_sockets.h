@@ -94,9 +94,6 @@ Result<std::unique_ptr<SocketBroker>> make_parent_broker(UniqueFd channel);
 // For -no-parent: binds here; takes sockets from systemd (LISTEN_FDS). request_upgrade() says no.
 std::unique_ptr<SocketBroker> make_local_broker();
 
-// A file without a name, empty. Not valid: the kernel gives none.
-UniqueFd make_memory_file();
-
 // Sends new TCP connections to the first `sockets` sockets (in bind order) of the SO_REUSEPORT group of `fd`: the others
 // can then be accepted empty and closed without losing a connection. kUnsupported where the kernel cannot.
 Result<void> steer_connections(int fd, uint32_t sockets);

@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,21 +8,11 @@
 #include <cstring>
 
 #include "dataplane/base/text.h"
+#include "dataplane/control/memory_file.h"
 #include "dataplane/control/parent_process.h"
 
 namespace headgate::control {
 namespace {
-
-UniqueFd open_anonymous_file() {
-#ifdef __linux__
-  return UniqueFd(::memfd_create("headgate-parent", 0));
-#else
-  std::array<char, 32> path{"/tmp/headgate-parent-XXXXXX"};
-  UniqueFd fd(::mkstemp(path.data()));
-  if (fd.valid()) ::unlink(path.data());
-  return fd;
-#endif
-}
 
 // Descriptors travel by number plus one; 0: none.
 uint32_t inheritable(int fd) {
@@ -37,16 +26,6 @@ UniqueFd inherited(uint32_t number) {
   const int fd = static_cast<int>(number) - 1;
   if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return {};
   return UniqueFd(fd);
-}
-
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = ::write(fd, text.data(), text.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return false;
-    text.remove_prefix(static_cast<size_t>(count));
-  }
-  return ::lseek(fd, 0, SEEK_SET) == 0;
 }
 
 bool read_all(int fd, std::string& into) {
@@ -76,7 +55,7 @@ std::string make_absolute(const std::string& path) {
 }  // namespace
 
 UniqueFd ParentState::save() {
-  UniqueFd file = open_anonymous_file();
+  UniqueFd file = make_memory_file("headgate-parent");
   if (!file.valid()) return {};
   PayloadWriter out;
   out.u8(kParentStateVersion).text(binary).u64(next_number).u32(restarts).u8(log_json ? 1 : 0);
@@ -93,7 +72,7 @@ UniqueFd ParentState::save() {
     out.u32(inheritable(entry.fd.get())).u16(static_cast<uint16_t>(entry.listeners.size()));
     for (const std::string& listener : entry.listeners) out.text(listener);
   }
-  if (!write_all(file.get(), out.bytes())) return {};
+  if (!write_fully(file.get(), out.bytes()) || ::lseek(file.get(), 0, SEEK_SET) != 0) return {};
   ::fcntl(file.get(), F_SETFD, 0);
   return file;
 }

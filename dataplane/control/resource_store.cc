@@ -454,14 +454,4 @@ bool StoredResource::fill(cv::Resource& resource) const {
   return true;
 }
 
-cv::Push ResourceStore::snapshot(bool with_secrets) const {
-  cv::Push push;
-  entries_.visit_all([&](const StoredPtr& entry) {
-    if (is_secret(entry->key.kind) && !with_secrets) return;
-    cv::Resource resource;
-    if (entry->fill(resource)) *push.add_upsert() = std::move(resource);
-  });
-  return push;
-}
-
 }  // namespace headgate::control

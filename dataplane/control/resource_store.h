@@ -96,8 +96,6 @@ class ResourceStore {
   [[nodiscard]] std::vector<control::v1::KnownVersion> known() const;
   // Everything that was given, as it is now: costs next to nothing, and stays as it is.
   [[nodiscard]] StoredResources stored() const { return entries_; }
-  // All that serves, as resources that could have been sent: for the last-good file.
-  [[nodiscard]] control::v1::Push snapshot(bool with_secrets) const;
 
  private:
   using Given = StoredResource::Given;

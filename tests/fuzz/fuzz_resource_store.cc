@@ -7,6 +7,7 @@
 
 #include "dataplane/control/last_good.h"
 #include "dataplane/control/resource_store.h"
+#include "tests/dataplane/control/last_good_bytes.h"
 
 using namespace headgate;           // NOLINT
 using namespace headgate::control;  // NOLINT
@@ -157,7 +158,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         break;
       }
       case 5: {  // another life
-        auto push = decode_last_good(encode_last_good(store.snapshot(script.next() % 2 == 0)));
+        auto push = decode_last_good(encode_last_good(all_that_serves(store, script.next() % 2 == 0)));
         require(push.has_value());
         ResourceStore other;
         push->set_push_id(1);

@@ -5,7 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/dataplane/control/last_good_bytes.h"
 #include "tests/support/temp_folder.h"
+#include "tests/support/test_certificates.h"
 
 namespace headgate::control {
 namespace {
@@ -43,12 +45,26 @@ class LastGoodWriterTest : public ::testing::Test {
     for (size_t i = first; i < first + count; ++i) {
       config::v1::RouteTable table;
       table.set_name("table-" + std::to_string(i));
-      cv::Resource& resource = *push.add_upsert();
-      resource.mutable_key()->set_kind(cv::KIND_ROUTE_TABLE);
-      resource.mutable_key()->set_name(table.name());
-      resource.set_version(id_);
-      resource.set_body(table.SerializeAsString());
+      add(push, cv::KIND_ROUTE_TABLE, table);
     }
+    apply(std::move(push));
+  }
+  template <typename Message>
+  void push(cv::Kind kind, const Message& message) {
+    cv::Push push;
+    push.set_push_id(++id_);
+    add(push, kind, message);
+    apply(std::move(push));
+  }
+  template <typename Message>
+  void add(cv::Push& push, cv::Kind kind, const Message& message) const {
+    cv::Resource& resource = *push.add_upsert();
+    resource.mutable_key()->set_kind(kind);
+    resource.mutable_key()->set_name(message.name());
+    resource.set_version(id_);
+    resource.set_body(message.SerializeAsString());
+  }
+  void apply(cv::Push push) {
     ASSERT_TRUE(store_.stage(std::move(push)));
     ASSERT_TRUE(store_.begin(0));
     store_.commit();
@@ -69,7 +85,7 @@ class LastGoodWriterTest : public ::testing::Test {
 
 TEST_F(LastGoodWriterTest, HoldsTheBeginning) {
   push(0, 3 * LastGoodWriter::kPiece);
-  const std::string then = encode_last_good(store_.snapshot(false));
+  const std::string then = encode_last_good(all_that_serves(store_, false));
   writer_.start(store_.stored());
   push(100, 1);
   push(5000, 1);
@@ -83,7 +99,24 @@ TEST_F(LastGoodWriterTest, HoldsTheBeginning) {
   writer_.start(store_.stored());
   writer_.finish();
   EXPECT_EQ(done_, 2);
-  EXPECT_EQ(*read_last_good(folder_.path()), encode_last_good(store_.snapshot(false)));
+  EXPECT_EQ(*read_last_good(folder_.path()), encode_last_good(all_that_serves(store_, false)));
+}
+
+TEST_F(LastGoodWriterTest, SecretsAreForTheParentUnlessAskedFor) {
+  const testing::PemPair pair = testing::TestAuthority("test").issue({.alternative_names = {"DNS:a.example"}});
+  config::v1::TlsSecret secret;
+  secret.set_name("s");
+  secret.set_chain_pem(pair.chain);
+  secret.set_key_pem(pair.key);
+  push(cv::KIND_TLS_SECRET, secret);
+  writer_.start(store_.stored());
+  writer_.finish();
+  EXPECT_EQ(read_last_good(folder_.path())->find("PRIVATE KEY"), std::string::npos);
+  EXPECT_NE(broker_.kept.find("PRIVATE KEY"), std::string::npos);
+  LastGoodWriter persisting(loop_, broker_, folder_.path(), true, [] {});
+  persisting.start(store_.stored());
+  persisting.finish();
+  EXPECT_NE(read_last_good(folder_.path())->find("PRIVATE KEY"), std::string::npos);
 }
 
 TEST_F(LastGoodWriterTest, NothingIsSomethingToo) {
