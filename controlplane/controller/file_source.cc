@@ -41,19 +41,10 @@ std::shared_ptr<const translate::Output> output_of(const config::v1::ResourceSet
 
 }  // namespace
 
-FileSource::Print FileSource::take_print(const std::string& path) {
-  struct stat facts = {};
-  if (stat(path.c_str(), &facts) != 0) return {};
-  return {.device = facts.st_dev,
-          .inode = facts.st_ino,
-          .size = facts.st_size,
-          .modified_ns = facts.st_mtim.tv_sec * 1'000'000'000 + facts.st_mtim.tv_nsec};
-}
-
 bool FileSource::has_changed() {
   bool changed = !std::exchange(read_once_, true);
   for (auto& [path, print] : prints_) {
-    const Print now = take_print(path);
+    const FilePrint now = FilePrint::of(path);
     changed |= !(std::exchange(print, now) == now);
   }
   return changed;
@@ -62,7 +53,7 @@ bool FileSource::has_changed() {
 std::shared_ptr<const translate::Output> FileSource::poll(std::vector<std::string>& problems) {
   if (!has_changed()) return nullptr;
   // Before it is read: a change while we read is a change at the next call.
-  prints_ = {{path_, take_print(path_)}};
+  prints_ = {{path_, FilePrint::of(path_)}};
   const Result<std::string> text = read_file(path_);
   if (!text) {
     problems.push_back(path_ + ": " + to_string(text.error()));
@@ -73,11 +64,10 @@ std::shared_ptr<const translate::Output> FileSource::poll(std::vector<std::strin
   options.folder = json::folder_of(path_, working_directory());
   options.now = std::time(nullptr);
   options.read_file = [this](const std::string& path) {
-    prints_.emplace(path, take_print(path));
+    prints_.emplace(path, FilePrint::of(path));
     return read_file(path);
   };
   const json::ConfigFile file = json::read_config(*text, options);
-  for (const std::string& path : file.files) prints_.emplace(path, take_print(path));
   for (const json::Diagnostic& diagnostic : file.diagnostics) problems.push_back(to_string(diagnostic));
   return file.ok() ? output_of(file.resources) : nullptr;
 }

@@ -2,14 +2,12 @@
 // Thread: the controller's loop (reads files).   Owner: Controller.
 #pragma once
 
-#include <sys/stat.h>
-
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "controlplane/translate/output.h"
+#include "dataplane/base/file_print.h"
 
 namespace headgate::controller {
 
@@ -23,18 +21,10 @@ class FileSource {
   std::shared_ptr<const translate::Output> poll(std::vector<std::string>& problems);
 
  private:
-  struct Print {  // of a file; all zero: it does not exist
-    dev_t device = 0;
-    ino_t inode = 0;
-    off_t size = 0;
-    int64_t modified_ns = 0;
-    bool operator==(const Print&) const = default;
-  };
-  static Print take_print(const std::string& path);
   bool has_changed();
 
   const std::string path_;
-  std::map<std::string, Print> prints_;  // of the file and of those it names
+  FilePrints prints_;  // of the file and of those it names
   bool read_once_ = false;
 };
 

@@ -9,7 +9,6 @@ void ConfigInForce::set(const json::ConfigFile& file) {
   text_.set(file.document->text());
   resources_.set(file.resources.SerializeAsString());
   admin_ = file.resources.settings().admin();
-  files_ = file.files;
 }
 
 std::string ConfigInForce::print() const {

@@ -7,7 +7,6 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "dataplane/control/kept_text.h"
 #include "proto/json/config_file.h"
@@ -23,14 +22,11 @@ class ConfigInForce {
   [[nodiscard]] std::shared_ptr<const config::v1::ResourceSet> resources() const;
   // Where it wants the admin socket; empty: it does not say.
   [[nodiscard]] const std::string& admin() const { return admin_; }
-  // Everything that was read for it.
-  [[nodiscard]] const std::vector<std::string>& files() const { return files_; }
 
  private:
   KeptText text_;
   KeptText resources_;
   std::string admin_;
-  std::vector<std::string> files_;
 };
 
 }  // namespace headgate::control

@@ -53,7 +53,8 @@ ConfigLoader::ConfigLoader(const Options& options) : options_(options), path_(co
   folder_ = path_.empty() ? directory : json::folder_of(path_, directory);
 }
 
-json::ConfigFile ConfigLoader::load() const {
+json::ConfigFile ConfigLoader::load() {
+  prints_.clear();
   if (path_.empty()) {
     const json::CommandLineText translated = json::translate_command_line({.listen = options_.listen,
                                                                            .to = options_.targets,
@@ -70,29 +71,28 @@ json::ConfigFile ConfigLoader::load() const {
     }
     return load_text(translated.json);
   }
+  prints_.emplace(path_, FilePrint::of(path_));
   auto text = read_whole_file(path_);
   if (!text) {
     json::ConfigFile failed;
     failed.document = std::make_unique<json::Document>();
     failed.diagnostics.push_back({.file = path_, .rule = "file", .message = "cannot read it: " + to_string(text.error())});
-    failed.files.push_back(path_);
     return failed;
   }
   return load_text(std::move(*text));
 }
 
-json::ConfigFile ConfigLoader::load_text(std::string text) const {
+json::ConfigFile ConfigLoader::load_text(std::string text) {
   json::ReadOptions options;
   options.file_name = path_.empty() ? "command line" : path_;
   options.folder = folder_;
-  options.read_file = read_whole_file;
+  options.read_file = [this](const std::string& path) {
+    prints_.try_emplace(path, FilePrint::of(path));
+    return read_whole_file(path);
+  };
   options.now = std::time(nullptr);
   json::ConfigFile file = json::read_config(std::move(text), options);
-  if (path_.empty()) {
-    json::drop_positions(file.diagnostics);
-  } else {
-    file.files.push_back(path_);
-  }
+  if (path_.empty()) json::drop_positions(file.diagnostics);
   return file;
 }
 

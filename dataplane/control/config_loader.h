@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/base/file_print.h"
 #include "dataplane/control/options.h"
 #include "proto/json/config_file.h"
 
@@ -15,9 +16,11 @@ class ConfigLoader {
   explicit ConfigLoader(const Options& options);
 
   // Reads everything anew. Diagnostics carry file, line and column (none for the command line).
-  json::ConfigFile load() const;
+  json::ConfigFile load();
   // Reads `text` instead of the file (the last good configuration, kept over a crash).
-  json::ConfigFile load_text(std::string text) const;
+  json::ConfigFile load_text(std::string text);
+  // Of all files that were read since the latest load() began, or should have been, from before that.
+  [[nodiscard]] const FilePrints& prints() const { return prints_; }
   // Empty when the command line says it all.
   [[nodiscard]] const std::string& path() const { return path_; }
 
@@ -25,6 +28,7 @@ class ConfigLoader {
   Options options_;
   std::string path_;
   std::string folder_;
+  FilePrints prints_;
 };
 
 // Whole contents; kInvalid above 64 MiB.

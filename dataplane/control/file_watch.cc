@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <memory>
 #include <set>
+#include <utility>
 
 #include "dataplane/base/log.h"
 
@@ -31,8 +32,6 @@ std::string resolve(const std::string& path) {
   return resolved == nullptr ? std::string() : std::string(resolved.get());
 }
 
-int64_t to_ns(const timespec& time) { return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
-
 }  // namespace
 
 FileWatch::FileWatch(event::Loop& loop, std::function<void(const std::vector<std::string>&)> on_change, Mode mode,
@@ -47,35 +46,23 @@ FileWatch::FileWatch(event::Loop& loop, std::function<void(const std::vector<std
 
 FileWatch::~FileWatch() { notify_watch_.stop(); }
 
-FileWatch::Print FileWatch::take_print(const std::string& path) {
-  struct stat status{};
-  if (::stat(path.c_str(), &status) != 0) return {};
-#ifdef __APPLE__
-  const timespec& modified = status.st_mtimespec;
-  const timespec& changed = status.st_ctimespec;
-#else
-  const timespec& modified = status.st_mtim;
-  const timespec& changed = status.st_ctim;
-#endif
-  return {status.st_dev, status.st_ino, status.st_size, to_ns(modified), to_ns(changed)};
+void FileWatch::watch(FilePrints files) {
+  files_ = std::move(files);
+  arm_poll(watch_directories());
+  // From here on nothing is missed; between the print and here it may have been.
+  const auto changed = [](const auto& entry) { return FilePrint::of(entry.first) != entry.second; };
+  if (std::ranges::any_of(files_, changed)) note_event();
 }
 
-void FileWatch::watch(const std::vector<std::string>& paths) {
-  std::map<std::string, Print> files;
-  for (const std::string& path : paths) files.emplace(path, take_print(path));
-  files_ = std::move(files);
-  const bool complete = watch_directories();
-  if (complete || files_.empty()) {
-    poll_timer_.cancel();
-  } else {
-    poll_timer_.arm(poll_every_);
-  }
+void FileWatch::arm_poll(bool all_watched) {
+  if (files_.empty()) return poll_timer_.cancel();
+  poll_timer_.arm(all_watched ? poll_every_ * kPollsWhenWatched : poll_every_);
 }
 
 void FileWatch::compare() {
   std::vector<std::string> changed;
   for (auto& [path, print] : files_) {
-    const Print now = take_print(path);
+    const FilePrint now = FilePrint::of(path);
     if (now == print) continue;
     print = now;
     changed.push_back(path);
@@ -86,12 +73,12 @@ void FileWatch::compare() {
 void FileWatch::on_quiet() {
   first_event_ = {};
   // A directory may have come back as another one, a link may point elsewhere.
-  if (!watch_directories() && !poll_timer_.armed()) poll_timer_.arm(poll_every_);
+  arm_poll(watch_directories());
   compare();
 }
 
 void FileWatch::on_poll() {
-  if (!watch_directories()) poll_timer_.arm(poll_every_);
+  arm_poll(watch_directories());
   compare();
 }
 

@@ -2,19 +2,18 @@
 //
 // The directories are watched, not the files, so that an editor's rename over the file, and the swapped symbolic link of
 // a mounted ConfigMap or Secret (file -> ..data/file), are seen. What counts is that the file behind the path is another
-// one or has another size or time; many changes in a row are one call. Where inotify is missing or exhausted, and while
-// a directory is missing, the files are looked at once a second.
+// one or has another size or time than when it was read; many changes in a row are one call. Where inotify is missing or
+// exhausted, and while a directory is missing, the files are looked at once a second; else every five, for those that
+// another machine changes (NFS, a folder of the host in a virtual machine): the kernel tells nothing of that.
 // Thread: that of the loop.   Owner: control.
 #pragma once
-
-#include <sys/stat.h>
-#include <sys/types.h>
 
 #include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "dataplane/base/file_print.h"
 #include "dataplane/base/unique_fd.h"
 #include "dataplane/event/loop.h"
 
@@ -26,6 +25,7 @@ class FileWatch final : private event::FdObserver {
   static constexpr Duration kQuiet = std::chrono::milliseconds(100);    // without another event before the call
   static constexpr Duration kLongest = std::chrono::milliseconds(1000);  // but no longer than this after the first
   static constexpr Duration kPollEvery = std::chrono::seconds(1);      // for files that cannot be watched
+  static constexpr int kPollsWhenWatched = 5;                            // in this many kPollEvery one, for all others
 
   // `on_change` gets the paths that changed, in order; it may call watch().
   FileWatch(event::Loop& loop, std::function<void(const std::vector<std::string>&)> on_change,
@@ -34,24 +34,15 @@ class FileWatch final : private event::FdObserver {
   FileWatch(const FileWatch&) = delete;
   FileWatch& operator=(const FileWatch&) = delete;
 
-  // Replaces the set. Files need not exist; their state now is what they are compared with.
-  void watch(const std::vector<std::string>& paths);
+  // Replaces the set. Files need not exist. What has become another one since its print was taken is a change.
+  void watch(FilePrints files);
   [[nodiscard]] Mode mode() const { return notify_fd_.valid() ? Mode::kNotify : Mode::kPoll; }
 
  private:
-  struct Print {  // of a file; all zero: it does not exist
-    dev_t device = 0;
-    ino_t inode = 0;
-    off_t size = 0;
-    int64_t modified_ns = 0;
-    int64_t changed_ns = 0;
-    bool operator==(const Print&) const = default;
-  };
-
-  static Print take_print(const std::string& path);
   void open_notify();
   // False when a directory could not be watched.
   bool watch_directories();
+  void arm_poll(bool all_watched);
   void on_fd_ready(uint8_t ready) override;
   void note_event();
   void on_quiet();
@@ -60,7 +51,7 @@ class FileWatch final : private event::FdObserver {
 
   event::Loop& loop_;
   std::function<void(const std::vector<std::string>&)> on_change_;
-  std::map<std::string, Print> files_;
+  FilePrints files_;
   std::map<std::string, int> directories_;  // path -> watch descriptor
   UniqueFd notify_fd_;
   event::FdWatch notify_watch_;

@@ -89,10 +89,11 @@ json::ConfigFile Supervisor::load_first(bool& from_last_good) {
     check::normalize(none.resources);
     return none;
   }
-  json::ConfigFile file = loader_.load();
+  json::ConfigFile file = load();
   const StartReason& reason = broker_->start_reason();
   if (file.ok() || reason.last_good.empty() || is_last_good(reason.last_good)) return file;
   json::ConfigFile last = loader_.load_text(reason.last_good);
+  watch_.watch(loader_.prints());
   if (!last.ok()) return file;
   for (const std::string& line : lines_of(file.diagnostics)) HG_LOG(kError, kConfig, line);
   HG_LOG(kWarn, kConfig, "the file has problems; serving the last good configuration");
@@ -263,6 +264,13 @@ void Supervisor::apply_log_settings(const config::v1::ProxySettings& settings) {
 
 // -- configuration ------------------------------------------------------------------------------------------------------
 
+// What was read is watched whether it is good or not: mending any of it is worth another look.
+json::ConfigFile Supervisor::load() {
+  json::ConfigFile file = loader_.load();
+  watch_.watch(loader_.prints());
+  return file;
+}
+
 // With a controller the file is one of two sources: RemoteConfig puts them together.
 void Supervisor::apply(std::shared_ptr<json::ConfigFile> file, Publisher::Done done) {
   if (remote_ == nullptr) return publisher_.publish(file->resources, std::move(done));
@@ -284,7 +292,6 @@ void Supervisor::publish(json::ConfigFile file, ActionDone done) {
       if (remote_ == nullptr) on_applied(shared->resources.settings());  // else RemoteConfig has told
       in_force_.set(*shared);
       last_problem_.clear();
-      watch_.watch(in_force_.files());
       const std::string_view text = shared->document->text();
       const bool big = text.size() >= kBigText;
       if (remote_ == nullptr) broker_->keep_last_good(text);
@@ -298,13 +305,15 @@ void Supervisor::publish(json::ConfigFile file, ActionDone done) {
       last_problem_ = result.message;
     }
     done(result);
-    if (std::exchange(reload_again_, false)) {
-      std::vector<ActionDone> waiting;
-      waiting.swap(waiting_reloads_);
-      reload([waiting = std::move(waiting)](const ActionOutcome& again) {
-        for (const ActionDone& other : waiting) other(again);
-      });
-    }
+    run_waiting_reload();
+  });
+}
+
+// Asked for while something was being published.
+void Supervisor::run_waiting_reload() {
+  if (!std::exchange(reload_again_, false)) return;
+  reload([waiting = std::exchange(waiting_reloads_, {})](const ActionOutcome& outcome) {
+    for (const ActionDone& done : waiting) done(outcome);
   });
 }
 
@@ -334,7 +343,7 @@ void Supervisor::reload(ActionDone done) {
     waiting_reloads_.push_back(std::move(done));
     return;
   }
-  json::ConfigFile file = loader_.load();
+  json::ConfigFile file = load();
   if (!file.ok()) {
     ActionOutcome outcome{.ok = false, .message = "refused; the configuration before it stays in force"};
     for (const json::Diagnostic& diagnostic : file.diagnostics) {
@@ -348,10 +357,6 @@ void Supervisor::reload(ActionDone done) {
     HG_LOG(kError, kConfig, "reload refused; the configuration before it stays in force");
     control_counters_.add(Counter::kConfigReloadsRefused);
     last_problem_ = outcome.message;
-    // What was read is watched, so that mending a certificate file is noticed, too.
-    std::vector<std::string> files = in_force_.files();
-    files.insert(files.end(), file.files.begin(), file.files.end());
-    watch_.watch(files);
     done(outcome);
     return;
   }
@@ -367,6 +372,7 @@ void Supervisor::reload(ActionDone done) {
 }
 
 void Supervisor::on_files_changed() {
+  if (state_ == State::kStarting) reload_again_ = true;
   if (state_ == State::kServing) reload([](const ActionOutcome&) {});
 }
 
@@ -385,6 +391,7 @@ void Supervisor::republish() {
   const auto resources = in_force_.resources();
   publisher_.publish(*resources, [this, resources](const PublishOutcome& outcome) {
     if (outcome.ok) prober_.set_upstreams(publisher_.current()->upstreams);
+    run_waiting_reload();
   });
 }
 

@@ -76,17 +76,18 @@ class Supervisor final : private AdminBackend,
   [[nodiscard]] bool has_file() const;
   void apply(std::shared_ptr<json::ConfigFile> file, Publisher::Done done);
   void on_applied(const config::v1::ProxySettings& settings);
+  json::ConfigFile load();
   json::ConfigFile load_first(bool& from_last_good);
   void apply_log_settings(const config::v1::ProxySettings& settings);
   void on_signal(int signal);
   void on_files_changed();
   void publish(json::ConfigFile file, ActionDone done);
-  void on_published(const std::string& text, const PublishOutcome& outcome, const ActionDone& done);
   ActionOutcome refused(const json::ConfigFile& file, const PublishOutcome& outcome) const;
   void begin_drain();
   void on_worker_drained();
   void rotate_ticket_keys();
   void republish();
+  void run_waiting_reload();
 
   Options options_;
   event::Loop loop_;

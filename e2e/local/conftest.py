@@ -46,6 +46,7 @@ def _starter():
 def _end(servers):
     failures = []
     for server in servers:
+        print(f"--- log of {server.log_file}:\n{server.log()[-4000:]}")  # shown when the test failed
         try:
             server.close()
         except AssertionError as error:

@@ -182,7 +182,6 @@ std::optional<std::string> Reading::contents(NodeId node) {
     return std::nullopt;
   }
   const std::string path = resolve(*name);
-  if (std::find(out.files.begin(), out.files.end(), path) == out.files.end()) out.files.push_back(path);
   if (!options.read_file) {
     error(node, "file", "files cannot be read here");
     return std::nullopt;

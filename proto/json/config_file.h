@@ -32,7 +32,6 @@ struct ConfigFile {
   std::unique_ptr<Document> document;   // never null; the text as read, for print()
   config::v1::ResourceSet resources;    // normalized; usable only if ok()
   std::vector<Diagnostic> diagnostics;  // in the order of the text
-  std::vector<std::string> files;       // files that were read or should have been: watch them
   [[nodiscard]] bool ok() const { return !has_errors(diagnostics); }
 };
 

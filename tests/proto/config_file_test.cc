@@ -210,7 +210,6 @@ TEST(ConfigFile, PathsAreRelativeToTheFile) {
   EXPECT_EQ(host_of(file, "web/*")->routes(0).static_files().root(), "/srv/site/public");
   EXPECT_EQ(file.resources.settings().temp_dir(), "/srv/site/tmp");
   EXPECT_EQ(file.resources.settings().access_log().output(), "/srv/site/logs/access.log");
-  EXPECT_EQ(file.files, (std::vector<std::string>{"/srv/tls/a.pem", "/etc/a.key"}));
   EXPECT_EQ(file.resources.tls_secrets(0).chain_file(), "/srv/tls/a.pem");
   EXPECT_EQ(folder_of("conf/site.json", "/srv"), "/srv/conf");
   EXPECT_EQ(folder_of("/etc/site.json", "/srv"), "/etc");

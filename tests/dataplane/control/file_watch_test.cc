@@ -39,6 +39,11 @@ class FileWatchTest : public ::testing::TestWithParam<FileWatch::Mode> {
     return change;
   }
   using Paths = std::vector<std::string>;
+  static FilePrints prints(const Paths& paths) {
+    FilePrints prints;
+    for (const std::string& path : paths) prints.emplace(path, FilePrint::of(path));
+    return prints;
+  }
 
   fs::path directory_;
   fs::path file_;
@@ -50,13 +55,13 @@ class FileWatchTest : public ::testing::TestWithParam<FileWatch::Mode> {
 TEST_P(FileWatchTest, ModeAsAsked) { EXPECT_EQ(watch_.mode(), GetParam()); }
 
 TEST_P(FileWatchTest, WriteInPlace) {
-  watch_.watch({file_});
+  watch_.watch(prints({file_}));
   write(file_, "longer");
   EXPECT_EQ(next_change(), Paths{file_});
 }
 
 TEST_P(FileWatchTest, RenameOver) {
-  watch_.watch({file_});
+  watch_.watch(prints({file_}));
   for (int round = 0; round < 3; ++round) {
     replace(file_, "two" + std::to_string(round));
     EXPECT_EQ(next_change(), Paths{file_}) << round;
@@ -64,18 +69,27 @@ TEST_P(FileWatchTest, RenameOver) {
 }
 
 TEST_P(FileWatchTest, OtherFilesDoNotCount) {
-  watch_.watch({file_});
+  watch_.watch(prints({file_}));
   write(directory_ / "other", "x");
   EXPECT_EQ(next_change(milliseconds(300)), Paths{});
 }
 
 TEST_P(FileWatchTest, AppearsAndDisappears) {
   const fs::path late = directory_ / "late.json";
-  watch_.watch({late, file_});
+  watch_.watch(prints({late, file_}));
   write(late, "here");
   EXPECT_EQ(next_change(), Paths{late});
   fs::remove(late);
   EXPECT_EQ(next_change(), Paths{late});
+}
+
+// Whoever reads a file and then asks for it to be watched learns of what happened in between.
+TEST_P(FileWatchTest, ChangeBeforeItIsWatched) {
+  const FilePrints read = prints({file_});
+  replace(file_, "another");
+  watch_.watch(read);
+  EXPECT_EQ(next_change(), Paths{file_});
+  EXPECT_EQ(next_change(milliseconds(300)), Paths{});  // once
 }
 
 // ..data is swapped by rename, as the kubelet does it.
@@ -86,7 +100,7 @@ TEST_P(FileWatchTest, SwappedLink) {
   write(directory_ / "..2" / "tls.crt", "two");
   fs::create_symlink("..1", directory_ / "..data");
   fs::create_symlink("..data/tls.crt", directory_ / "tls.crt");
-  watch_.watch({directory_ / "tls.crt"});
+  watch_.watch(prints({directory_ / "tls.crt"}));
   fs::create_symlink("..2", directory_ / "..data_tmp");
   fs::rename(directory_ / "..data_tmp", directory_ / "..data");
   EXPECT_EQ(next_change(), Paths{directory_ / "tls.crt"});
@@ -96,7 +110,7 @@ TEST_P(FileWatchTest, TargetOfALinkElsewhere) {
   fs::create_directory(directory_ / "store");
   write(directory_ / "store" / "cert", "one");
   fs::create_symlink(directory_ / "store" / "cert", directory_ / "cert");
-  watch_.watch({directory_ / "cert"});
+  watch_.watch(prints({directory_ / "cert"}));
   replace(directory_ / "store" / "cert", "another");
   EXPECT_EQ(next_change(), Paths{directory_ / "cert"});
 }
@@ -105,7 +119,7 @@ TEST_P(FileWatchTest, DirectoryReplaced) {
   const fs::path folder = directory_ / "conf";
   fs::create_directory(folder);
   write(folder / "a", "one");
-  watch_.watch({folder / "a"});
+  watch_.watch(prints({folder / "a"}));
   fs::rename(folder, directory_ / "old");
   EXPECT_EQ(next_change(), Paths{folder / "a"});  // gone
   fs::create_directory(folder);
@@ -118,8 +132,8 @@ TEST_P(FileWatchTest, DirectoryReplaced) {
 TEST_P(FileWatchTest, SetIsReplaced) {
   const fs::path other = directory_ / "other.json";
   write(other, "x");
-  watch_.watch({file_});
-  watch_.watch({other});
+  watch_.watch(prints({file_}));
+  watch_.watch(prints({other}));
   replace(file_, "ignored");
   EXPECT_EQ(next_change(milliseconds(300)), Paths{});
   replace(other, "seen");
@@ -132,6 +146,26 @@ TEST_P(FileWatchTest, SetIsReplaced) {
 INSTANTIATE_TEST_SUITE_P(Modes, FileWatchTest, ::testing::Values(FileWatch::Mode::kNotify, FileWatch::Mode::kPoll),
                          [](const auto& param) { return param.param == FileWatch::Mode::kNotify ? "Notify" : "Poll"; });
 
+// A change that the kernel tells nothing of: here by another name of the file, in a folder that is not watched.
+TEST(FileWatch, ChangeWithoutAnEvent) {
+  std::string pattern = ::testing::TempDir() + "watchXXXXXX";
+  ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+  const fs::path file = fs::path(pattern) / "f";
+  std::ofstream(file) << "one";
+  fs::create_directory(fs::path(pattern) / "elsewhere");
+  const fs::path name = fs::path(pattern) / "elsewhere" / "link";
+  fs::create_hard_link(file, name);
+  event::Loop loop;
+  int calls = 0;
+  FileWatch watch(loop, [&](const auto&) { ++calls; }, FileWatch::Mode::kNotify, milliseconds(20));
+  watch.watch({{name, FilePrint::of(name)}});
+  std::ofstream(file) << "other";
+  const auto until = steady_clock::now() + milliseconds(5000);
+  while (calls == 0 && steady_clock::now() < until) loop.run_once(milliseconds(20));
+  EXPECT_EQ(calls, 1);
+  fs::remove_all(pattern);
+}
+
 TEST(FileWatch, ManyChangesAreOneCall) {
   std::string pattern = ::testing::TempDir() + "watchXXXXXX";
   ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
@@ -139,7 +173,7 @@ TEST(FileWatch, ManyChangesAreOneCall) {
   event::Loop loop;
   int calls = 0;
   FileWatch watch(loop, [&](const auto&) { ++calls; });
-  watch.watch({file});
+  watch.watch({{file, FilePrint::of(file)}});
   for (int i = 0; i < 20; ++i) {
     std::ofstream(file) << i << std::string(static_cast<size_t>(i), 'x');
     loop.run_once(milliseconds(5));
