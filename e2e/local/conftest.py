@@ -46,7 +46,8 @@ def _starter():
 def _end(servers):
     failures = []
     for server in servers:
-        print(f"--- log of {server.log_file}:\n{server.log()[-4000:]}")  # shown when the test failed
+        if server.log_file.exists():  # not when the test has closed it itself
+            print(f"--- {server.log_file}:\n{server.log()[-4000:]}")  # pytest shows it when the test failed
         try:
             server.close()
         except AssertionError as error:
