@@ -47,7 +47,8 @@ def _end(servers):
     failures = []
     for server in servers:
         if server.log_file.exists():  # not when the test has closed it itself
-            print(f"--- {server.log_file}:\n{server.log()[-4000:]}")  # pytest shows it when the test failed
+            lines = [line for line in server.log().splitlines() if '" 200 ' not in line]
+            print(f"--- {server.log_file}", *lines[-50:], sep="\n")  # pytest shows it when the test failed
         try:
             server.close()
         except AssertionError as error:
