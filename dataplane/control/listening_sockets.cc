@@ -28,7 +28,9 @@ class LocalBroker final : public SocketBroker {
     if (!copy.valid()) return system_error("dup");
     return copy;
   }
-  void release(const SocketKey& key) override { table_.release(key); }
+  void release(std::span<const SocketKey> keys) override {
+    for (const SocketKey& key : keys) table_.release(key);
+  }
   std::vector<SocketKey> held() override { return table_.keys(); }
   void report_ready() override { table_.close_unused(1); }
   void request_upgrade(std::function<void(const UpgradeOutcome&)> done) override {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -69,8 +70,9 @@ class SocketBroker {
 
   // A bound socket (listening, for streams), ours to close. The same socket as before when it is still kept.
   virtual Result<UniqueFd> acquire(const SocketKey& key, const ListenOptions& options) = 0;
-  // The listener is gone from the configuration. Close what acquire() gave first, or after; the last one closes it.
-  virtual void release(const SocketKey& key) = 0;
+  // The listeners are gone from the configuration. Close what acquire() gave first, or after; the last one closes it.
+  // When this returns nobody but the caller holds them any more (and a process that drains).
+  virtual void release(std::span<const SocketKey> keys) = 0;
   // Sockets kept now, also those of a predecessor that nobody has asked for yet (a higher number of workers): acquire,
   // drain and release them before report_ready(), which closes what is left.
   virtual std::vector<SocketKey> held() = 0;

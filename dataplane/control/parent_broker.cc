@@ -72,9 +72,16 @@ class ParentBroker final : public SocketBroker, private event::FdObserver {
     return error;
   }
 
-  void release(const SocketKey& key) override {
+  void release(std::span<const SocketKey> keys) override {
+    if (keys.empty()) return;
+    for (const SocketKey& key : keys) {
+      PayloadWriter out;
+      tell(MessageType::kRelease, out.key(key).bytes());
+    }
+    // Messages are taken in order: an answer to anything means that these are done. An address that a reload gave up is
+    // free when the reload says that it is done.
     PayloadWriter out;
-    tell(MessageType::kRelease, out.key(key).bytes());
+    static_cast<void>(ask(MessageType::kList, out.u32(UINT32_MAX).bytes()));
   }
 
   std::vector<SocketKey> held() override {

@@ -60,8 +60,7 @@ void Publisher::publish(snapshot::BuildOutcome built, Done done) {
   if (!outcome_.failures.empty()) {
     for (const Opened& listener : opened) {
       for (const auto& built_listener : built.snapshot->listeners) {
-        if (built_listener->name != listener.listener) continue;
-        for (const SocketKey& key : keys_of(*built_listener, workers_.size())) broker_.release(key);
+        if (built_listener->name == listener.listener) broker_.release(keys_of(*built_listener, workers_.size()));
       }
     }
     done(outcome_);
@@ -92,7 +91,7 @@ Result<Publisher::Opened> Publisher::open(const snapshot::Listener& listener, st
     auto socket = broker_.acquire(key, options);
     if (!socket) {
       failure = listener.name + ": cannot listen on " + listener.address.to_string() + ": " + to_string(socket.error());
-      for (const SocketKey& taken : keys_of(listener, key.worker)) broker_.release(taken);
+      broker_.release(keys_of(listener, key.worker));
       return socket.error();
     }
     opened.sockets.push_back(std::move(*socket));
@@ -124,7 +123,7 @@ void Publisher::take_left_over(const snapshot::Listener& listener, const std::ve
     auto socket = broker_.acquire(key, {.bind = listener.bind, .make_directory = false});
     if (!socket) continue;
     opened.left_over.push_back(std::move(*socket));
-    broker_.release(key);  // the last process that holds it closes it
+    broker_.release({&key, 1});  // the last process that holds it closes it
   }
 }
 
@@ -141,7 +140,7 @@ void Publisher::finish() {
         return now->name == listener->name && now->same_socket(*listener);
       });
       if (stays) continue;
-      for (const SocketKey& key : keys_of(*listener, workers_.size())) broker_.release(key);
+      broker_.release(keys_of(*listener, workers_.size()));
     }
   }
   builder_.retain(*current_);

@@ -1,5 +1,6 @@
 #include "dataplane/snapshot/build.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "dataplane/snapshot/build_parts.h"
@@ -21,6 +22,15 @@ BuildOutcome Builder::build(const config::v1::ResourceSet& set) {
 
 void Builder::cap_dns_ttls(uint32_t seconds) { parts_->dns_ttl_cap_s->store(seconds, std::memory_order_relaxed); }
 
+void Builder::Parts::free_rested_slots() {
+  std::erase_if(living, [](const auto& entry) { return entry.second.expired(); });
+  const uint64_t oldest = living.empty() ? UINT64_MAX : living.front().first;
+  const auto awake = std::find_if(resting_slots.begin(), resting_slots.end(),
+                                  [oldest](const RestingSlot& resting) { return resting.version > oldest; });
+  for (auto it = resting_slots.begin(); it != awake; ++it) free_slots.push_back(it->slot);
+  resting_slots.erase(resting_slots.begin(), awake);
+}
+
 void Builder::retain(const Snapshot& snapshot) {
   Parts& parts = *parts_;
   const auto drop = [&](const std::string& name) {
@@ -30,7 +40,7 @@ void Builder::retain(const Snapshot& snapshot) {
     const auto& serves = snapshot.upstreams.at_or_none(known.slot);
     if (serves != nullptr && serves->name() == name) return;
     parts.endpoint_cells.drop(name);
-    parts.free_slots.push_back(known.slot);
+    parts.resting_slots.push_back({.slot = known.slot, .version = snapshot.version});
     if (known.shards.empty() && known.sticky == 0) {
       parts.upstreams.erase(found);
     } else {
@@ -70,6 +80,7 @@ BuildOutcome Build::run() {
   snapshot_->version = ++parts_.version;
   snapshot_->file_cache_bytes = view_.settings().static_cache_bytes();
   snapshot_->open_files = view_.settings().open_files();
+  parts_.free_rested_slots();
   find_changes();
   refuse_what_is_not_built();
   build_upstreams();
@@ -78,7 +89,10 @@ BuildOutcome Build::run() {
   snapshot_->upstreams = parts_.slots;
   build_listeners();
   BuildOutcome outcome;
-  if (!failed()) outcome.snapshot = std::move(snapshot_);
+  if (!failed()) {
+    parts_.living.emplace_back(snapshot_->version, snapshot_);
+    outcome.snapshot = std::move(snapshot_);
+  }
   outcome.problems = std::move(problems_);
   return outcome;
 }

@@ -115,7 +115,16 @@ class Builder::Parts {
   std::vector<std::string> gone_hosts;  // since the last retain()
   bool look_at_all = false;             // at the next retain(): more than hosts and upstreams may have gone
 
+  // A slot whose Upstream has gone is given to another one only when no Snapshot is left that knew it: a request that
+  // waits by an older one must not come to a stranger.
+  struct RestingSlot {
+    uint32_t slot;
+    uint64_t version;  // the first Snapshot without the Upstream
+  };
+  std::vector<std::pair<uint64_t, std::weak_ptr<const Snapshot>>> living;  // by version
+  std::vector<RestingSlot> resting_slots;                                 // by version
   std::vector<uint32_t> free_slots;
+  void free_rested_slots();
   std::vector<std::string> new_slots;  // names that got theirs since the last retain()
   uint32_t next_slot = 0;
   upstream::UpstreamSlots retained;  // of the last retain()

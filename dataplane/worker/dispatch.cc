@@ -7,6 +7,17 @@
 
 namespace headgate::worker {
 
+Dispatch::~Dispatch() {
+  if (pin_ != nullptr) pin_->release();
+}
+
+void Dispatch::use(std::shared_ptr<const snapshot::Listener> listener, SnapshotRef& pin) {
+  pin.retain();
+  if (pin_ != nullptr) pin_->release();
+  pin_ = &pin;
+  listener_ = std::move(listener);
+}
+
 void Dispatch::on_exchange(http::Exchange& exchange) {
   exchange.dispatched = true;
   worker_.counters.add(Counter::kRequests);

@@ -14,12 +14,13 @@ namespace headgate::worker {
 class Dispatch final : public http::ExchangeSink {
  public:
   Dispatch(WorkerContext& worker, Overload& overload) : worker_(worker), overload_(overload) {}
+  ~Dispatch();
+  Dispatch(const Dispatch&) = delete;
+  Dispatch& operator=(const Dispatch&) = delete;
 
-  // From the next request on. `pin` is the current Snapshot, which holds `listener`.
-  void use(std::shared_ptr<const snapshot::Listener> listener, SnapshotRef& pin) {
-    listener_ = std::move(listener);
-    pin_ = &pin;
-  }
+  // From the next request on. `pin` is the Snapshot that holds `listener`; it is kept until the next call: a listener
+  // that leaves the configuration serves its connections by the last Snapshot that had it.
+  void use(std::shared_ptr<const snapshot::Listener> listener, SnapshotRef& pin);
 
   // http::ExchangeSink
   void on_exchange(http::Exchange& exchange) override;

@@ -18,7 +18,7 @@ namespace cv = control::v1;
 class KeepingBroker final : public SocketBroker {
  public:
   Result<UniqueFd> acquire(const SocketKey&, const ListenOptions&) override { return UniqueFd(); }
-  void release(const SocketKey&) override {}
+  void release(std::span<const SocketKey>) override {}
   std::vector<SocketKey> held() override { return {}; }
   void report_ready() override {}
   void request_upgrade(std::function<void(const UpgradeOutcome&)>) override {}

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include "dataplane/handlers/proxy.h"
@@ -316,6 +317,35 @@ TEST(IncrementalBuild, SharesWhatDidNotChange) {
   for (size_t i = 0; i < first->listeners.size(); ++i) EXPECT_EQ(whole->listeners[i]->routes, first->listeners[i]->routes);
   upstream::UpstreamSlots::changes_between(first->upstreams, whole->upstreams,
                                            [](size_t slot, const auto&, const auto&) { ADD_FAILURE() << "slot " << slot; });
+}
+
+// A request may wait, by an older Snapshot, for an Upstream that has gone since: it must not come to another one.
+TEST(IncrementalBuild, SlotsRestWhileAnOlderSnapshotLives) {
+  Builder builder;
+  const auto build = [&](const std::string& name) {
+    ResourceSet set;
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString("upstreams { name: '" + name + "' protocol: UPSTREAM_HTTP1 }", &set));
+    check::normalize(set);
+    auto snapshot = builder.build(set).snapshot;
+    EXPECT_NE(snapshot, nullptr);
+    builder.retain(*snapshot);
+    return snapshot;
+  };
+  const auto slot_of = [](const Snapshot& snapshot, const std::string& name) -> size_t {
+    for (const auto& upstream : snapshot.upstreams) {
+      if (upstream != nullptr && upstream->name() == name) return upstream->slot();
+    }
+    return SIZE_MAX;
+  };
+  auto first = build("a");
+  const size_t slot = slot_of(*first, "a");
+  auto second = build("b");
+  ASSERT_NE(slot_of(*second, "b"), slot) << "both are known at once";
+  EXPECT_NE(slot_of(*build("c"), "c"), slot) << "the first is still there";
+  EXPECT_NE(slot_of(*build("a"), "a"), slot) << "nor does it come back to its old place";
+  first.reset();
+  second.reset();
+  EXPECT_LT(slot_of(*build("d"), "d"), 4U) << "nobody knows the old ones any more: no fifth place";
 }
 
 }  // namespace

@@ -166,7 +166,8 @@ class Stub final : public SocketBrokerObserver {
     if (word == "release") {
       const auto parsed = SocketAddress::parse(address);
       acceptors_.pop_back();
-      broker_->release({name, *parsed, net::Transport::kStream, 0});
+      const SocketKey key{name, *parsed, net::Transport::kStream, 0};
+      broker_->release({&key, 1});
       return "released";
     }
     return "what?";
