@@ -16,7 +16,7 @@ BackendSet::Chosen BackendSet::choose(const http::Exchange& exchange, const Sess
     if (!mark.key.empty()) {
       for (const ProxyBackend& backend : backends_) {
         if (!backend.sticky) continue;
-        const upstream::Upstream* upstream = worker.pools->upstream(backend.slot).get();
+        const upstream::Upstream* upstream = worker.pools->find(backend.slot);
         if (upstream != nullptr && upstream->settings().sticky_tag == mark.tag) return {&backend, mark.key};
       }
     }

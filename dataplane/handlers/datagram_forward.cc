@@ -65,7 +65,7 @@ class DatagramFlows final : public net::DatagramRun, private FlowOwner {
     if (rule == nullptr) return nullptr;
     const auto slot = rule->choose(worker_.random);
     std::shared_ptr<const upstream::Upstream> upstream;
-    if (slot) upstream = worker_.pools->upstream(*slot);
+    if (slot) upstream = worker_.pools->share(*slot);
     if (upstream == nullptr) {
       worker_.counters.add(Counter::kUpstreamNoEndpoint);
       return nullptr;

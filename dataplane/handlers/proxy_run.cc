@@ -52,7 +52,7 @@ void ProxyRun::on_body_collected(const Error* error) {
 }
 
 const upstream::Upstream* ProxyRun::usable_upstream(uint32_t slot) const {
-  const upstream::Upstream* const upstream = worker_.pools->upstream(slot).get();
+  const upstream::Upstream* const upstream = worker_.pools->find(slot);
   return upstream != nullptr && upstream->settings().unavailable_reason.empty() ? upstream : nullptr;
 }
 

@@ -157,7 +157,7 @@ class StreamForwardRun final : public net::StreamRun,
     counted_ = true;
     const auto slot = rule.choose(worker_.random);
     std::shared_ptr<const upstream::Upstream> upstream;
-    if (slot) upstream = worker_.pools->upstream(*slot);
+    if (slot) upstream = worker_.pools->share(*slot);
     if (upstream == nullptr) {
       worker_.counters.add(Counter::kUpstreamNoEndpoint);
       end();

@@ -31,15 +31,27 @@ void PoolSet::bind(size_t index, const std::shared_ptr<const Upstream>& next) {
       it = slot.pools.erase(it);
     }
   }
+  if (next == nullptr) {
+    slot.gone = slot.upstream;
+  } else {
+    slot.gone.reset();
+  }
   slot.upstream = next;
   if (!same_settings) slot.tls.reset();
   slot.by_endpoint.assign(next == nullptr ? 0 : next->endpoints().size(), nullptr);
   loads_.bind(index, next.get());
 }
 
-const std::shared_ptr<const Upstream>& PoolSet::upstream(uint32_t slot) const {
-  static const std::shared_ptr<const Upstream> none;
-  return slot < slots_.size() ? slots_[slot].upstream : none;
+const Upstream* PoolSet::find(uint32_t slot) const {
+  if (slot >= slots_.size()) return nullptr;
+  const Slot& entry = slots_[slot];
+  return entry.upstream != nullptr ? entry.upstream.get() : entry.gone.lock().get();
+}
+
+std::shared_ptr<const Upstream> PoolSet::share(uint32_t slot) const {
+  if (slot >= slots_.size()) return nullptr;
+  const Slot& entry = slots_[slot];
+  return entry.upstream != nullptr ? entry.upstream : entry.gone.lock();
 }
 
 Pool& PoolSet::pool(const Upstream& upstream, uint32_t endpoint) {

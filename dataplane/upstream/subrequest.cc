@@ -21,7 +21,7 @@ Subrequest::Subrequest(WorkerContext& worker, Arena& arena, SubrequestObserver& 
 Subrequest::~Subrequest() { end_attempt(); }
 
 Result<void> Subrequest::start(uint32_t slot, Duration timeout, http::BodySource* body) {
-  upstream_ = worker_.pools->upstream(slot);
+  upstream_ = worker_.pools->share(slot);
   if (upstream_ == nullptr || !upstream_->settings().unavailable_reason.empty()) {
     return Error{.code = Errc::kUnreachable, .detail = "no usable upstream"};
   }

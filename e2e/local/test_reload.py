@@ -108,6 +108,20 @@ def test_listeners_come_and_go(start):
     assert fetch(old).body == b"two" and fetch(new).body == b"web"
 
 
+def test_what_has_gone_serves_its_connections(start, backend):
+    """A listener, its route and their target leave the file; whoever is connected gets one more answer from all three."""
+    old, new = free_port(), free_port()
+    server = start({"listen": [{"name": "old", "uri": f"http://127.0.0.1:{old}"}], "upstreams": {"app": {"targets": [f"http://127.0.0.1:{backend.port}"]}},
+                    "dispatch": [{"listener": "old", "handler": "proxy", "path": "/**", "proxy_pass": "upstream://app"}]})
+    with Raw(old) as client:
+        assert client.request("/tiny").status == 200
+        for number in range(1, 4):
+            server.reload(config(new, number))
+        answer = client.request("/tiny")
+        assert answer.status == 200 and answer["connection"] == "close", answer
+    assert generation(new) == "3"
+
+
 BAD = [
     ("not json", "{", r":1:2|:1:1|:2:1"),
     ("unknown key", '{"listen": [], "lissten": []}', r"lissten"),

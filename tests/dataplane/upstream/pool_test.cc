@@ -179,6 +179,22 @@ class PoolTest : public ::testing::Test {
   std::vector<std::unique_ptr<Request>> requests_;
 };
 
+// A request that came before the change, or by a listener that has gone as well.
+TEST_F(PoolTest, AnUpstreamThatWentServesWhoStillKnowsIt) {
+  configure(1, {});
+  ASSERT_EQ(pools_.find(0), upstream_.get());
+  bound_.emplace_back(std::vector<std::shared_ptr<const Upstream>>{nullptr});
+  pools_.bind(bound_.back());
+  bound_.pop_front();  // `upstream_` stands for the Snapshot that a request has pinned
+  ASSERT_EQ(pools_.find(0), upstream_.get());
+  EXPECT_EQ(pools_.share(0), upstream_);
+  EXPECT_TRUE(answered(ask()));
+  upstream_.reset();
+  EXPECT_EQ(pools_.find(0), nullptr);
+  EXPECT_EQ(pools_.share(0), nullptr);
+  EXPECT_EQ(pools_.find(7), nullptr);
+}
+
 TEST_F(PoolTest, WaitersShareTheConnectionsThatTheLimitAllows) {
   configure(1, [](UpstreamSettings& settings) { settings.circuit.connections = 2; });
   for (int i = 0; i < 6; ++i) ask();
