@@ -12,6 +12,7 @@ DEADLINE_SECONDS = 60
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "deadline(seconds): the longest this test may take, 60 by default")
+    config.addinivalue_line("markers", "memory: of a size of the product, so not for a build with sanitizers")
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -193,6 +193,7 @@ def test_an_upgrade_of_the_binary_keeps_what_the_controller_sent(start, controll
     wait_for(says(port, "second"), 5, "a push to the new process")
 
 
+@pytest.mark.memory
 def test_memory_on_the_stream(start, controller):
     controller.publish(site(free_port()))
     server = start(args=controller.arguments)

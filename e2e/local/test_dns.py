@@ -351,6 +351,7 @@ def test_rate_limit_slips_to_tcp(start):
     assert 100 <= full < 250 and 50 < cut < 200 and full + cut < 360
 
 
+@pytest.mark.memory
 def test_a_hundred_thousand_names_take_little_memory(start):
     port = free_port()
 

@@ -313,6 +313,7 @@ def test_curl(site):
     assert '"method": "POST"' in result.stdout and '["X-Test", "yes"]' in result.stdout
 
 
+@pytest.mark.memory
 def test_idle_connections_cost_little(start):
     port = free_port()
     server = start({"listen": [{"name": "web", "uri": f"http://127.0.0.1:{port}"}],

@@ -35,6 +35,7 @@ def test_without_a_parent(start):
     assert fetch(port, "/hello").status == 200
 
 
+@pytest.mark.memory
 def test_idle_memory(start):
     server = start(config(free_port()))
     time.sleep(0.5)

@@ -180,6 +180,7 @@ def test_reloads_at_once_are_all_answered(start):
     assert results == [0] * 8
 
 
+@pytest.mark.memory
 def test_memory_stays_flat_over_reloads(start):
     port = free_port()
 

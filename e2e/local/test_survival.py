@@ -77,6 +77,7 @@ def site(port, scheme="http", **more):
             "dispatch": [{"listener": "web", "handler": "respond", "path": "/**", "status": 200, "body": "ok\n"}], **more}
 
 
+@pytest.mark.memory
 @pytest.mark.deadline(300)
 def test_idle_http2_connections_over_tls(start, tmp_path):
     authority = Authority(tmp_path)
