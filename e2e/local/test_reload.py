@@ -1,4 +1,5 @@
 """Reloads under load: nothing lost, no connection closed, new rules on old connections, bad files refused with reasons."""
+import contextlib
 import json
 import re
 import signal
@@ -120,6 +121,33 @@ def test_what_has_gone_serves_its_connections(start, backend):
         answer = client.request("/tiny")
         assert answer.status == 200 and answer["connection"] == "close", answer
     assert generation(new) == "3"
+
+
+def test_answers_under_way_outlive_their_file(start, backend, tmp_path):
+    """Whatever an answer still needs when its route, filters and target have left the file is there until it ends."""
+    (tmp_path / "big.bin").write_bytes(bytes(range(256)) * 16384)
+    port = free_port()
+    rules = {"plain": {}, "packed": {"compress": {"encodings": ["gzip"], "min_bytes": 1}}, "metered": {"bandwidth": {"bytes_per_second": 200000, "after": 50000}},
+             "watched": {"limit_connections": {"connections": 9}, "cors": {}, "hsts": {}, "error_pages": {"statuses": [404], "body": "lost"}}}
+    server = start({"listen": [{"name": "web", "uri": f"http://127.0.0.1:{port}"}], "upstreams": {"app": {"targets": [backend.url]}},
+                    "dispatch": [*({"listener": "web", "handler": "proxy", "path": f"/{name}/**", "strip_prefix": f"/{name}", "proxy_pass": "upstream://app",
+                                    **filters} for name, filters in rules.items()),
+                                 {"listener": "web", "handler": "static", "path": "/files/**", "strip_prefix": "/files", "root": str(tmp_path)}]})
+    paths = {"/plain/trickle/30": 210, "/packed/trickle/30": None, "/metered/bytes/400000": 400000, "/watched/trickle/30": 210, "/files/big.bin": 4 << 20}
+    with contextlib.ExitStack() as stack:
+        clients = {path: stack.enter_context(Raw(port)) for path in paths}
+        for path, client in clients.items():
+            client.send(f"GET {path} HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\nAccept-Encoding: gzip\r\n\r\n")
+        over_h2 = subprocess.Popen(["curl", "-sS", "--http2-prior-knowledge", f"http://127.0.0.1:{port}/plain/trickle/30"], stdout=subprocess.PIPE)
+        wait_for(lambda: len(backend.requests) >= 5, 5, "the requests at the back end")
+        time.sleep(0.2)
+        for number in range(4):
+            server.reload(config(port, number))
+        for path, size in paths.items():
+            answer = clients[path].response()
+            assert answer.status == 200 and size in (None, len(answer.body)), (path, answer.status, len(answer.body))
+            assert clients[path].request("/generation").body == b"3", path
+        assert len(over_h2.communicate(timeout=10)[0]) == 210
 
 
 BAD = [
