@@ -6,7 +6,8 @@
 namespace headgate::filters {
 
 VariantCache& VariantCache::of_thread(uint32_t workers) {
-  BlockPool::bytes_kept();  // the pool of blocks must exist first, so that it is there when the cache gives them back
+  // What a thread makes after its first block goes before the pool of blocks does: there is somewhere to give ours back to.
+  BlockRef(Block::allocate(1)).reset();
   thread_local VariantCache cache(std::max(kMaxBytes / std::max<size_t>(workers, 1), kMaxVariant));
   return cache;
 }

@@ -135,6 +135,19 @@ def test_values_of_ingress_nginx_are_honoured_or_refused_by_name(name):
         assert changes or value == here or off, f"{'.'.join(map(str, path))} is taken and does nothing"
 
 
+def test_the_command_of_the_page_for_migrants(tmp_path):
+    """As it stands on the page, with a values file of ingress-nginx that has lost what is refused."""
+    command = re.search(r"^ +helm (install .* -f ingress-nginx-values.yaml)$", (CHART / "ingress-nginx.md").read_text(), re.M)[1]
+    values = yaml.safe_load((GOLDEN / "ingress-nginx-aws.values.yaml").read_text())
+    for key in REFUSED["ingress-nginx-aws"]:
+        values = without(values, key.split("."))
+    file = tmp_path / "ingress-nginx-values.yaml"
+    file.write_text(yaml.safe_dump(values))
+    words = [{"charts/headgate": CHART, file.name: file}.get(word, word) for word in command.split()]
+    done = helm(*words, "--dry-run=client")
+    assert "STATUS: pending-install" in done and "kind: IngressClass" in done, done[:500]
+
+
 def test_all_pods_fit_the_restricted_profile():
     """By the fields; test_install.py has the API server's word."""
     for found in objects(render()):
