@@ -42,12 +42,8 @@ std::shared_ptr<const translate::Output> output_of(const config::v1::ResourceSet
 }  // namespace
 
 bool FileSource::has_changed() {
-  bool changed = !std::exchange(read_once_, true);
-  for (auto& [path, print] : prints_) {
-    const FilePrint now = FilePrint::of(path);
-    changed |= !(std::exchange(print, now) == now);
-  }
-  return changed;
+  const bool changed = !refresh(prints_).empty();
+  return !std::exchange(read_once_, true) || changed;
 }
 
 std::shared_ptr<const translate::Output> FileSource::poll(std::vector<std::string>& problems) {

@@ -22,4 +22,15 @@ FilePrint FilePrint::of(const std::string& path) {
   return {facts.st_dev, facts.st_ino, facts.st_size, to_ns(modified), to_ns(changed)};
 }
 
+std::vector<std::string> refresh(FilePrints& prints) {
+  std::vector<std::string> changed;
+  for (auto& [path, print] : prints) {
+    const FilePrint now = FilePrint::of(path);
+    if (now == print) continue;
+    print = now;
+    changed.push_back(path);
+  }
+  return changed;
+}
+
 }  // namespace headgate

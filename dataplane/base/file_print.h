@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace headgate {
 
@@ -25,5 +26,8 @@ struct FilePrint {  // all zero: there is no such file
 };
 
 using FilePrints = std::map<std::string, FilePrint>;  // by path
+
+// Takes all of them anew. The paths whose print is another one now, in order.
+std::vector<std::string> refresh(FilePrints& prints);
 
 }  // namespace headgate

@@ -40,7 +40,7 @@ FileWatch::FileWatch(event::Loop& loop, std::function<void(const std::vector<std
       on_change_(std::move(on_change)),
       poll_every_(poll_every),
       quiet_timer_(loop.timers(), event::Timer::call<&FileWatch::on_quiet>, this),
-      poll_timer_(loop.timers(), event::Timer::call<&FileWatch::on_poll>, this) {
+      poll_timer_(loop.timers(), event::Timer::call<&FileWatch::look>, this) {
   if (mode == Mode::kNotify) open_notify();
 }
 
@@ -59,27 +59,16 @@ void FileWatch::arm_poll(bool all_watched) {
   poll_timer_.arm(all_watched ? poll_every_ * kPollsWhenWatched : poll_every_);
 }
 
-void FileWatch::compare() {
-  std::vector<std::string> changed;
-  for (auto& [path, print] : files_) {
-    const FilePrint now = FilePrint::of(path);
-    if (now == print) continue;
-    print = now;
-    changed.push_back(path);
-  }
-  if (!changed.empty()) on_change_(changed);
-}
-
 void FileWatch::on_quiet() {
   first_event_ = {};
-  // A directory may have come back as another one, a link may point elsewhere.
-  arm_poll(watch_directories());
-  compare();
+  look();
 }
 
-void FileWatch::on_poll() {
+void FileWatch::look() {
+  // A directory may have come back as another one, a link may point elsewhere.
   arm_poll(watch_directories());
-  compare();
+  const std::vector<std::string> changed = refresh(files_);
+  if (!changed.empty()) on_change_(changed);
 }
 
 void FileWatch::note_event() {

@@ -46,8 +46,7 @@ class FileWatch final : private event::FdObserver {
   void on_fd_ready(uint8_t ready) override;
   void note_event();
   void on_quiet();
-  void on_poll();
-  void compare();
+  void look();
 
   event::Loop& loop_;
   std::function<void(const std::vector<std::string>&)> on_change_;

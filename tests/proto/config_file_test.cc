@@ -211,6 +211,7 @@ TEST(ConfigFile, PathsAreRelativeToTheFile) {
   EXPECT_EQ(file.resources.settings().temp_dir(), "/srv/site/tmp");
   EXPECT_EQ(file.resources.settings().access_log().output(), "/srv/site/logs/access.log");
   EXPECT_EQ(file.resources.tls_secrets(0).chain_file(), "/srv/tls/a.pem");
+  EXPECT_EQ(file.resources.tls_secrets(0).key_file(), "/etc/a.key");
   EXPECT_EQ(folder_of("conf/site.json", "/srv"), "/srv/conf");
   EXPECT_EQ(folder_of("/etc/site.json", "/srv"), "/etc");
   EXPECT_EQ(folder_of("./config.json", "/srv"), "/srv");
