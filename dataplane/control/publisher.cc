@@ -1,6 +1,7 @@
 #include "dataplane/control/publisher.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "dataplane/base/log.h"
 
@@ -135,13 +136,14 @@ void Publisher::on_applied(std::vector<std::string> problems) {
 void Publisher::finish() {
   const std::shared_ptr<const snapshot::Snapshot> before = std::exchange(current_, std::move(next_));
   if (before != nullptr) {
+    std::vector<SocketKey> gone;
     for (const auto& listener : before->listeners) {
       const bool stays = std::any_of(current_->listeners.begin(), current_->listeners.end(), [&](const auto& now) {
         return now->name == listener->name && now->same_socket(*listener);
       });
-      if (stays) continue;
-      broker_.release(keys_of(*listener, workers_.size()));
+      if (!stays) std::ranges::move(keys_of(*listener, workers_.size()), std::back_inserter(gone));
     }
+    broker_.release(gone);  // in one call: it waits for the parent once
   }
   builder_.retain(*current_);
   outcome_.in_force = true;
