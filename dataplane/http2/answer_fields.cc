@@ -1,6 +1,7 @@
 #include "dataplane/http2/answer_fields.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "dataplane/base/number.h"
 #include "dataplane/http/hop_by_hop.h"
@@ -28,12 +29,17 @@ bool AnswerFields::count(std::string_view name, std::string_view value, const ht
 bool AnswerFields::add(std::string_view name, std::string_view value, const http::HttpLimits& limits,
                        http::ResponseHead& head) {
   if (!count(name, value, limits)) return false;
-  if (too_large_) return true;
+  if (too_large_ || malformed_) return true;
   if (name.starts_with(':')) {
-    if (name == ":status") status_ = parse_decimal<uint16_t>(value).value_or(0);
+    malformed_ |= rules_.allow_pseudo(name, value) != PseudoField::kStatus || value.size() != 3;
+    if (!malformed_) status_ = parse_decimal<uint16_t>(value).value_or(0);
     return true;
   }
   const FieldId id = http::field_id(name);
+  if (!rules_.allow(id, name, value)) {
+    malformed_ = true;
+    return true;
+  }
   if (id == FieldId::kContentLength) {
     lengths_.add_content_length(value);
     return true;
@@ -52,7 +58,9 @@ bool AnswerFields::add_trailer(std::string_view name, std::string_view value, co
   if (!count(name, value, limits)) return false;
   if (too_large_) return true;
   const FieldId id = http::field_id(name);
-  if (http::is_forbidden_trailer(id, name)) return true;
+  FieldRules rules(FieldRules::kTrailers);
+  malformed_ |= !rules.allow(id, name, value);
+  if (malformed_ || http::is_forbidden_trailer(id, name)) return true;
   Arena& arena = trailers.arena();
   trailers.add(id, arena.copy(name), arena.copy(value));
   return true;
@@ -63,17 +71,22 @@ bool AnswerFields::finish(http::ResponseHead& head) {
     problem_ = "the head of the response is over its limit";
     return false;
   }
-  if (status_ < 100 || status_ > 999 || (lengths_.has_content_length() && !lengths_.content_length())) {
+  // RFC 9113 8.6: nobody switches protocols here. A length where no content may follow is a mistake unless it says so.
+  const bool bad_length = lengths_.has_content_length() && !lengths_.content_length();
+  const bool no_length = status_ < 200 || status_ == 204;
+  if (malformed_ || status_ < 100 || status_ == 101 || bad_length ||
+      (no_length && lengths_.content_length().value_or(0) != 0)) {
     problem_ = "the head of the response is malformed";
     return false;
   }
   head.status = status_;
-  head.content_length = lengths_.content_length();
+  head.content_length = no_length ? std::nullopt : lengths_.content_length();
   return true;
 }
 
 bool AnswerFields::next(http::ResponseHead& head) {
   head = http::ResponseHead(head.headers.arena());
+  rules_ = FieldRules(FieldRules::kResponse);
   lengths_ = {};
   status_ = 0;
   if (++interim_ <= kMaxInterim) return true;

@@ -9,8 +9,6 @@
 // Spec: RFC 9113 3.3, 5.1.2, 6.8, RFC 8441.   Thread: worker.   Owner: upstream::SharedConnections.
 #pragma once
 
-#include <nghttp2/nghttp2.h>
-
 #include <memory>
 
 #include "dataplane/base/pooled.h"
@@ -59,7 +57,7 @@ class ClientConnection final : public Pooled<ClientConnection>, public ListNode<
   [[nodiscard]] bool leaving() const { return leaving_ || state() != State::kOpen; }
   [[nodiscard]] size_t streams() const { return open_; }
   // SETTINGS have come: its limits are known.
-  [[nodiscard]] bool settled() const { return settings_seen_; }
+  [[nodiscard]] bool settled() const { return settings_received(); }
   // Takes no more requests; closes with its last.
   void drain();
   // Closes at once; those who wait for answers are told nothing: they are on their way out, too.
@@ -75,15 +73,18 @@ class ClientConnection final : public Pooled<ClientConnection>, public ListNode<
   [[nodiscard]] bool was_resting() const { return open_ == 1 && requests_ > 1; }
   // A request waited too long. `since`: inputs() when it was submitted.
   void on_no_answer(uint64_t since);
-  // nghttp2 has never heard of the stream, and will not.
+  // The request was never sent, and will not be.
   void forget(ClientStream& stream);
 
  private:
-  struct Callbacks;  // client_callbacks.cc
-  static nghttp2_session* make_session(ClientConnection& connection);
-
   // Session
-  ssize_t pass_on(std::string_view bytes) override;
+  bool on_frame_begin(const FrameHeader& frame) override;
+  bool on_late_frame(const FrameHeader&) override { return true; }
+  void on_stream_opened(int32_t) override {}
+  void on_settings_received() override;
+  void on_goaway_received(int32_t last, ErrorCode code) override;
+  void on_stream_closed(StreamBase& stream, ErrorCode code) override;
+  void on_input() override { ++inputs_; }
   [[nodiscard]] size_t streams_alive() const override { return open_; }
   [[nodiscard]] Error protocol_error() const override;
   void end_streams(const Error& why) override;
@@ -91,20 +92,12 @@ class ClientConnection final : public Pooled<ClientConnection>, public ListNode<
   void on_alarm(MonotonicTime now) override;
   [[nodiscard]] MonotonicTime next_alarm() override;
 
-  int on_frame_begins(const nghttp2_frame_hd& frame);
-  int on_frame_received(const nghttp2_frame& frame);
-  int on_frame_sent(const nghttp2_frame& frame);
-  void on_stream_closed(ClientStream& stream, uint32_t code);
   void remove(ClientStream& stream);
-  void on_goaway();
-  void on_settings();
   [[nodiscard]] uint32_t stream_limit() const;
-  [[nodiscard]] ClientStream* stream_of(int32_t id) { return table_.find(session(), id); }
 
   const http::HttpLimits& limits_;
   ClientConnectionOwner& owner_;
   Life life_;
-  StreamTable<ClientStream> table_;
   IntrusiveList<ClientStream> streams_;
   MonotonicTime idle_since_{};
   MonotonicTime opened_{};
@@ -112,7 +105,6 @@ class ClientConnection final : public Pooled<ClientConnection>, public ListNode<
   uint32_t open_ = 0;
   uint32_t requests_ = 0;
   bool leaving_ = false;
-  bool settings_seen_ = false;
 };
 
 }  // namespace headgate::http2

@@ -18,7 +18,7 @@ Error upstream_error(Errc code, const char* detail, Retry retry = Retry::kNo) {
 }  // namespace
 
 ClientStream::ClientStream(ClientConnection& connection)
-    : connection_(connection), request_body_(connection, *this, Origin::kDownstream) {}
+    : connection_(connection), request_body_(connection, *this, *this, Origin::kDownstream) {}
 
 ClientStream::~ClientStream() {
   if (response_body_ != nullptr) response_body_->part();
@@ -59,24 +59,18 @@ void ClientStream::submit() {
   state_ = State::kWaiting;
   first_ = connection_.was_resting();
   inputs_ = connection_.inputs();
-  const bool has_body = body_ != nullptr || is_tunnel();
-  const FieldArray fields(*head_);
-  const nghttp2_data_provider provider = request_body_.provider();
-  id_ = nghttp2_submit_request(connection_.session(), nullptr, fields.data(), fields.size(),
-                               has_body ? &provider : nullptr, this);
-  if (id_ < 0) {
-    id_ = 0;
-    connection_.drain();
-    connection_.forget(*this);
-    fail(upstream_error(Errc::kRefused, "the connection takes no more requests", Retry::kIfConnectionWasReused));
-    return;
-  }
-  request_done_ = !has_body;
   if (body_ != nullptr && !is_tunnel()) {
-    request_body_.start(*body_, id_, head_->content_length, response_->headers.arena());
+    request_body_.start(*body_, head_->content_length, response_->headers.arena());
   }
+  connection_.submit_request(*this);
   connection_.expect_at(deadline());
-  connection_.schedule_send();
+}
+
+// The endpoint may see the request from here on.
+void ClientStream::write_request() {
+  sent_ = true;
+  const bool has_body = body_ != nullptr || is_tunnel();
+  connection_.write_head(*this, FieldArray(*head_), !has_body);
 }
 
 void ClientStream::on_settings(bool takes_tunnels) {
@@ -93,10 +87,10 @@ void ClientStream::start_tunnel(http::BodySource& from_client) {
     from_client.cancel();
     return;
   }
-  request_body_.start(from_client, id_, std::nullopt, response_->headers.arena());
+  request_body_.start(from_client, std::nullopt, response_->headers.arena());
 }
 
-void ClientStream::on_request_sent() {
+void ClientStream::on_end_sent() {
   request_done_ = true;
   // From here on the endpoint is the one we wait for.
   waiting_since_ = now();
@@ -108,7 +102,7 @@ void ClientStream::on_body_framed(size_t) { waiting_since_ = now(); }
 void ClientStream::on_body_progress() { connection_.expect_at(deadline()); }
 
 void ClientStream::on_body_failed(const Error& error) {
-  reset(NGHTTP2_CANCEL);
+  reset(ErrorCode::kCancel);
   fail(error.with_retry(Retry::kNo));
 }
 
@@ -120,18 +114,20 @@ void ClientStream::cancel() {
   observer_ = nullptr;
   request_body_.stop();
   if (IncomingBody* body = std::exchange(response_body_, nullptr)) body->part();
-  if (id_ == 0) {
+  if (!sent_) {
     connection_.forget(*this);
   } else if (!response_done_ || !request_done_) {
-    reset(NGHTTP2_CANCEL);
+    reset(ErrorCode::kCancel);
   }
 }
 
-void ClientStream::reset(uint32_t code) {
-  if (reset_ || closed_ || id_ == 0) return;
-  reset_ = true;
-  (void)nghttp2_submit_rst_stream(connection_.session(), NGHTTP2_FLAG_NONE, id_, code);
-  connection_.schedule_send();
+void ClientStream::reset(ErrorCode code) {
+  if (closed_) return;
+  if (sent_) {
+    connection_.submit_reset(*this, code);
+  } else {
+    connection_.forget(*this);
+  }
 }
 
 // -- response ---------------------------------------------------------------------------------------------------------
@@ -143,23 +139,43 @@ bool ClientStream::on_field(std::string_view name, std::string_view value) {
 }
 
 void ClientStream::malformed(const char* detail) {
-  reset(NGHTTP2_PROTOCOL_ERROR);
+  reset(ErrorCode::kProtocolError);
   fail(upstream_error(Errc::kMalformed, detail));
 }
 
-void ClientStream::on_head(bool end_stream) {
-  if (!in_request()) {
-    // Trailers: on_end_stream() follows. nghttp2 has refused others.
-    if (end_stream) on_end_stream();
-    return;
+void ClientStream::on_fields_end(bool end_stream) {
+  if (in_request()) {
+    on_head(end_stream);
+  } else {
+    on_trailers(end_stream);
   }
+}
+
+void ClientStream::on_trailers(bool end_stream) {
+  if (end_stream && fields_.well_formed_trailers()) {
+    on_end_stream();
+  } else if (state_ != State::kOver) {
+    malformed("malformed trailers");
+  }
+}
+
+void ClientStream::on_head(bool end_stream) {
   if (!fields_.finish(*response_)) {
     malformed(fields_.problem());
     return;
   }
   if (response_->status < 200) {
+    if (end_stream) {
+      malformed("an interim response that ends the stream");
+      return;
+    }
     observer_->on_informational(*response_);
     if (in_request() && !fields_.next(*response_)) malformed(fields_.problem());
+    return;
+  }
+  const bool no_content = head_->method == http::Method::kHead || http::has_no_content(response_->status);
+  if (end_stream && !no_content && !is_tunnel() && response_->content_length.value_or(0) != 0) {
+    malformed("no body, and a length that says otherwise");
     return;
   }
   if (is_tunnel() && http::is_success(response_->status)) {
@@ -168,7 +184,7 @@ void ClientStream::on_head(bool end_stream) {
   }
   state_ = State::kAnswered;
   http::ClientObserver& observer = *std::exchange(observer_, nullptr);
-  if (end_stream || head_->method == http::Method::kHead || http::has_no_content(response_->status)) {
+  if (end_stream || no_content) {
     // Nothing of us is used once the observer has its answer.
     if (end_stream) {
       on_end_stream();
@@ -176,7 +192,7 @@ void ClientStream::on_head(bool end_stream) {
       // It would only end: not worth waiting for.
       state_ = State::kOver;
       request_body_.stop();
-      reset(NGHTTP2_NO_ERROR);
+      reset(ErrorCode::kNoError);
     }
     observer.on_response_head(nullptr, BlockRef());
     return;
@@ -202,7 +218,7 @@ void ClientStream::take_tunnel(bool end_stream) {
                                             arena);
   if (end_stream) {
     response_done_ = true;
-    response_body_->end();
+    (void)response_body_->end();
   }
   connection_.expect_at(deadline());
   std::exchange(observer_, nullptr)->on_tunnel(*response_body_, BlockRef());
@@ -210,33 +226,37 @@ void ClientStream::take_tunnel(bool end_stream) {
 
 void ClientStream::on_data(BodyInput& input, std::string_view data) {
   // The connection's window is nobody's: given back whoever is slow.
-  nghttp2_session_consume_connection(connection_.session(), data.size());
+  connection_.give_back(data.size());
   if (state_ == State::kTunnel) waiting_since_ = now();
-  if (response_body_ != nullptr) {
-    response_body_->receive(input, data);
-  } else {
+  if (in_request()) {
+    malformed("data before the head of the response");
+  } else if (response_body_ == nullptr) {
     give_back(data.size());
+  } else if (!response_body_->receive(input, data)) {
+    reset(ErrorCode::kProtocolError);
   }
 }
 
 void ClientStream::on_end_stream() {
   if (response_done_) return;
+  if (in_request()) {
+    malformed("the stream ended before the head of the response");
+    return;
+  }
   response_done_ = true;
   if (state_ != State::kTunnel) {
     state_ = State::kOver;
     // An early response: the rest of the request goes nowhere.
     if (!request_done_) {
       request_body_.stop();
-      reset(NGHTTP2_NO_ERROR);
+      reset(ErrorCode::kNoError);
     }
   }
-  if (response_body_ != nullptr) response_body_->end();
+  if (response_body_ != nullptr && !response_body_->end()) reset(ErrorCode::kProtocolError);
 }
 
 void ClientStream::give_back(size_t bytes) {
-  if (closed_ || id_ == 0) return;
-  nghttp2_session_consume_stream(connection_.session(), id_, bytes);
-  connection_.schedule_send();
+  connection_.give_back(*this, bytes);
 }
 
 MonotonicTime ClientStream::on_body_awaited() {
@@ -251,7 +271,7 @@ void ClientStream::on_body_dropped() {
 
 // -- the end ----------------------------------------------------------------------------------------------------------
 
-void ClientStream::on_closed(uint32_t code) {
+void ClientStream::on_closed(ErrorCode code) {
   closed_ = true;
   if (response_done_ && (request_done_ || state_ == State::kOver)) {
     state_ = State::kOver;
@@ -264,17 +284,17 @@ void ClientStream::on_closed(uint32_t code) {
 }
 
 // RFC 9113 7, 8.7.
-Error ClientStream::error_of(uint32_t code) const {
+Error ClientStream::error_of(ErrorCode code) const {
   if (!reset_by_endpoint_) {
-    if (code == NGHTTP2_REFUSED_STREAM) {
+    if (code == ErrorCode::kRefusedStream) {
       return upstream_error(Errc::kRefused, "the endpoint is closing the connection", Retry::kIfConnectionWasReused);
     }
     return upstream_error(Errc::kMalformed, "malformed HTTP/2 response");
   }
   switch (code) {
-    case NGHTTP2_REFUSED_STREAM: return upstream_error(Errc::kRefused, "the endpoint refused the stream", Retry::kYes);
-    case NGHTTP2_HTTP_1_1_REQUIRED: return upstream_error(Errc::kBadVersion, "the endpoint wants HTTP/1.1");
-    case NGHTTP2_NO_ERROR: return upstream_error(Errc::kClosed, "the endpoint ended the stream early");
+    case ErrorCode::kRefusedStream: return upstream_error(Errc::kRefused, "the endpoint refused the stream", Retry::kYes);
+    case ErrorCode::kHttp11Required: return upstream_error(Errc::kBadVersion, "the endpoint wants HTTP/1.1");
+    case ErrorCode::kNoError: return upstream_error(Errc::kClosed, "the endpoint ended the stream early");
     default: return upstream_error(Errc::kReset, "the endpoint reset the stream");
   }
 }
@@ -334,8 +354,7 @@ void ClientStream::on_deadline() {
                              : stuck                  ? "endpoint does not read"
                                                       : "no response in time";
   if (in_request()) connection_.on_no_answer(inputs_);
-  if (id_ == 0) connection_.forget(*this);
-  reset(NGHTTP2_CANCEL);
+  reset(ErrorCode::kCancel);
   fail(upstream_error(Errc::kTimeout, detail));
 }
 

@@ -2,16 +2,14 @@
 //
 //   kFresh    given to who will send                                             -> kHeld | kWaiting
 //   kHeld     a tunnel that must first know whether the endpoint takes tunnels   -> kWaiting | kOver
-//   kWaiting  HEADERS submitted, no final response head yet                      -> kAnswered | kTunnel | kOver
+//   kWaiting  submitted or sent, no final response head yet                      -> kAnswered | kTunnel | kOver
 //   kAnswered the response body is coming; the request body may still go out     -> kOver
 //   kTunnel   2xx to extended CONNECT: opaque bytes both ways                    -> kOver
-//   kOver     nobody is told anything any more; destroyed once nghttp2 has closed the stream
+//   kOver     nobody is told anything any more; destroyed once the stream is closed
 //
 // The response ends the exchange: what is left of the request goes nowhere then, and the stream is reset.
 // Spec: RFC 9113 5.1, 8.1, 8.7, RFC 8441 5.   Thread: worker.   Owner: ClientConnection (its list).
 #pragma once
-
-#include <nghttp2/nghttp2.h>
 
 #include <optional>
 
@@ -22,6 +20,7 @@
 #include "dataplane/http2/answer_fields.h"
 #include "dataplane/http2/incoming_body.h"
 #include "dataplane/http2/outgoing_body.h"
+#include "dataplane/http2/stream_base.h"
 
 namespace headgate::http2 {
 
@@ -30,6 +29,7 @@ class ClientConnection;
 class ClientStream final : public event::Disposable,
                            public Pooled<ClientStream>,
                            public ListNode<>,
+                           public StreamBase,
                            public http::ClientStream,
                            private IncomingBodyOwner,
                            private OutgoingBodyOwner {
@@ -43,24 +43,13 @@ class ClientStream final : public event::Disposable,
   void start_tunnel(http::BodySource& from_client) override;
   void cancel() override;
 
-  // 0: nothing has been submitted.
-  [[nodiscard]] int32_t id() const { return id_; }
   // HEADERS have been written: the endpoint may have seen the request.
   [[nodiscard]] bool sent() const { return sent_; }
   // Waits for SETTINGS.
   [[nodiscard]] bool held() const { return state_ == State::kHeld; }
 
-  // -- what nghttp2 tells
-  void on_head_sent() { sent_ = true; }
-  void on_request_sent();
-  // False: end the connection.
-  [[nodiscard]] bool on_field(std::string_view name, std::string_view value);
-  void on_head(bool end_stream);
-  void on_data(BodyInput& input, std::string_view data);
-  void on_end_stream();
-  void on_reset_received() { reset_by_endpoint_ = true; }
-  // The stream is closed; `code` as in RST_STREAM.
-  void on_closed(uint32_t code);
+  // The connection has closed the stream; `code` as in RST_STREAM.
+  void on_closed(ErrorCode code);
 
   // -- what the connection tells
   // SETTINGS came: a held tunnel goes on.
@@ -74,6 +63,16 @@ class ClientStream final : public event::Disposable,
  private:
   enum class State : uint8_t { kFresh, kHeld, kWaiting, kAnswered, kTunnel, kOver };
 
+  // StreamBase
+  bool on_field(std::string_view name, std::string_view value) override;
+  void on_fields_end(bool end_stream) override;
+  void on_data(BodyInput& input, std::string_view data) override;
+  void on_end_stream() override;
+  void on_reset_received() override { reset_by_endpoint_ = true; }
+  void on_end_sent() override;
+  void write_request() override;
+  OutgoingBody& outgoing() override { return request_body_; }
+
   // The response.
   void give_back(size_t bytes) override;
   void on_body_delivered(size_t) override {}
@@ -85,11 +84,13 @@ class ClientStream final : public event::Disposable,
   void on_body_failed(const Error& error) override;
 
   void submit();
+  void on_head(bool end_stream);
+  void on_trailers(bool end_stream);
   void take_tunnel(bool end_stream);
   void malformed(const char* detail);
   void fail(const Error& error);
-  void reset(uint32_t code);
-  [[nodiscard]] Error error_of(uint32_t code) const;
+  void reset(ErrorCode code);
+  [[nodiscard]] Error error_of(ErrorCode code) const;
   [[nodiscard]] MonotonicTime now() const;
   [[nodiscard]] bool is_tunnel() const { return !head_->protocol.empty(); }
   [[nodiscard]] bool in_request() const { return state_ == State::kHeld || state_ == State::kWaiting; }
@@ -105,13 +106,11 @@ class ClientStream final : public event::Disposable,
   IncomingBody* response_body_ = nullptr;
   MonotonicTime waiting_since_{};  // for the endpoint: the request is on its way; kTunnel: of the latest bytes
   uint64_t inputs_ = 0;            // of the connection, when the request was submitted
-  int32_t id_ = 0;
   State state_ = State::kFresh;
   bool first_ = false;         // nothing else was under way when it was submitted
   bool sent_ = false;
   bool request_done_ = false;  // END_STREAM framed
   bool response_done_ = false;
-  bool reset_ = false;
   bool reset_by_endpoint_ = false;
   bool closed_ = false;
 };

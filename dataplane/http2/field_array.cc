@@ -1,12 +1,12 @@
 #include "dataplane/http2/field_array.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "dataplane/base/check.h"
 #include "dataplane/base/number.h"
 #include "dataplane/base/text.h"
 #include "dataplane/http/hop_by_hop.h"
+#include "dataplane/http2/field_rules.h"
 
 namespace headgate::http2 {
 
@@ -30,7 +30,7 @@ bool ends_here(FieldId id) {
 }
 
 uint8_t* bytes_of(std::string_view text) {
-  return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));  // nghttp2 only reads
+  return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));  // HPACK only reads
 }
 
 // The names we know in lower case, for the life of the process.
@@ -59,53 +59,44 @@ std::string_view lower_name(FieldId id) {
   return names.of(id);
 }
 
-// is_field_value(), eight bytes at a time: most values have no byte that must be looked at.
-bool is_value(std::string_view text) {
-  constexpr uint64_t kOnes = 0x0101010101010101;
-  constexpr uint64_t kHigh = 0x8080808080808080;
-  const char* at = text.data();
-  size_t left = text.size();
-  for (; left >= 8; at += 8, left -= 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, at, sizeof(word));
-    // The high bit of a byte: it is below 0x20; it is 0x7f. A borrow may mark one too many, which is looked at again.
-    const uint64_t below = (word - kOnes * 0x20) & ~word;
-    const uint64_t deleted = ((word ^ kOnes * 0x7f) - kOnes) & ~(word ^ kOnes * 0x7f);
-    if (((below | deleted) & kHigh) != 0 && !is_field_value({at, 8})) return false;
-  }
-  return is_field_value({at, left});
-}
-
 }  // namespace
 
 void FieldArray::start(size_t most) {
   if (most > kFew) many_.resize(most);
 }
 
-void FieldArray::add(std::string_view name, std::string_view value, uint8_t flags) {
+void FieldArray::add(std::string_view name, std::string_view value) {
   nghttp2_nv& into = many_.empty() ? few_[size_] : many_[size_];
-  into = {bytes_of(name), bytes_of(value), name.size(), value.size(), flags};
+  into = {bytes_of(name), bytes_of(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
   ++size_;
+  text_bytes_ += name.size() + value.size();
 }
 
-bool FieldArray::add_checked(const Field& field) {
-  if (!is_value(field.value)) [[unlikely]] return false;
+bool FieldArray::add_checked(const Field& field, Arena& arena) {
+  if (!is_clean_value(field.value)) [[unlikely]] return false;
   if (field.id != FieldId::kOther) {
-    add_known(lower_name(field.id), trim(field.value));
+    add(lower_name(field.id), trim(field.value));
     return true;
   }
-  if (!is_token(field.name)) [[unlikely]] return false;
-  add(field.name, trim(field.value), NGHTTP2_NV_FLAG_NONE);
+  const uint8_t flaws = flaws_of_name(field.name);
+  if ((flaws & kNameInvalid) != 0) [[unlikely]] return false;
+  std::string_view name = field.name;
+  if ((flaws & kNameUpper) != 0) {
+    char* const lower = arena.allocate_text(name.size());
+    std::transform(name.begin(), name.end(), lower, to_lower);
+    name = {lower, name.size()};
+  }
+  add(name, trim(field.value));
   return true;
 }
 
-void FieldArray::add_own(const Field& field) {
-  if (!add_checked(field)) [[unlikely]] HG_BUG("a field with a control character in it was about to be sent");
+void FieldArray::add_own(const Field& field, Arena& arena) {
+  if (!add_checked(field, arena)) [[unlikely]] HG_BUG("a field with a control character in it was about to be sent");
 }
 
 void FieldArray::add_length(uint64_t length) {
   const size_t size = static_cast<size_t>(write_decimal(length_.data(), length) - length_.data());
-  add_known("content-length", {length_.data(), size});
+  add("content-length", {length_.data(), size});
 }
 
 FieldArray::FieldArray(const http::ResponseHead& head, const ResponseOptions& options) {
@@ -113,12 +104,12 @@ FieldArray::FieldArray(const http::ResponseHead& head, const ResponseOptions& op
   const unsigned status = options.tunnel ? 200 : head.status >= 100 && head.status <= 999 ? head.status : 500;
   status_ = {static_cast<char>('0' + status / 100), static_cast<char>('0' + status / 10 % 10),
              static_cast<char>('0' + status % 10)};
-  add_known(":status", {status_.data(), status_.size()});
-  if (!options.date.empty() && !head.headers.has(FieldId::kDate)) add_known("date", options.date);
+  add(":status", {status_.data(), status_.size()});
+  if (!options.date.empty() && !head.headers.has(FieldId::kDate)) add("date", options.date);
   for (const Field& field : head.headers.fields()) {
     if (ends_here(field.id)) continue;
     if (options.tunnel && equals_ignore_case(field.name, "sec-websocket-accept")) continue;
-    add_own(field);
+    add_own(field, head.headers.arena());
   }
   if (options.write_length && head.content_length) add_length(*head.content_length);
 }
@@ -126,17 +117,17 @@ FieldArray::FieldArray(const http::ResponseHead& head, const ResponseOptions& op
 FieldArray::FieldArray(const http::RequestHead& head) {
   const bool tunnel = !head.protocol.empty();
   start(head.headers.size() + 6);
-  add_known(":method", tunnel ? "CONNECT" : head.method_text);
-  add_known(":scheme", http::scheme_name(head.scheme));
-  if (!head.authority.empty()) add_known(":authority", head.authority);
-  add_known(":path", head.target);
-  if (tunnel) add_known(":protocol", head.protocol);
+  add(":method", tunnel ? "CONNECT" : head.method_text);
+  add(":scheme", http::scheme_name(head.scheme));
+  if (!head.authority.empty()) add(":authority", head.authority);
+  add(":path", head.target);
+  if (tunnel) add(":protocol", head.protocol);
   for (const Field& field : head.headers.fields()) {
     // The authority has been said; a "te" that is still here says "trailers" (hop_by_hop.h).
     if ((ends_here(field.id) && field.id != FieldId::kTe) || field.id == FieldId::kHost) continue;
     // The handshake of RFC 6455 proves to the client what HTTP/2 shows by itself (RFC 8441 5).
     if (tunnel && equals_ignore_case(field.name, "sec-websocket-key")) continue;
-    add_own(field);
+    add_own(field, head.headers.arena());
   }
   if (!tunnel && head.content_length) add_length(*head.content_length);
 }
@@ -145,7 +136,7 @@ FieldArray::FieldArray(const http::Trailers& trailers) {
   start(trailers.size());
   for (const Field& field : trailers.fields()) {
     if (ends_here(field.id) || http::is_forbidden_trailer(field.id, field.name)) continue;
-    (void)add_checked(field);
+    (void)add_checked(field, trailers.arena());
   }
 }
 

@@ -1,7 +1,7 @@
-// field_array.h -- heads and trailers -> the name/value array nghttp2 encodes.
+// field_array.h -- heads and trailers -> the names and values that HPACK encodes.
 //
 // Fields of the connection (RFC 9113 8.2.2) and framing are left out: whoever speaks HTTP/1 may have sent them. Names that
-// we know are static and in lower case, and nghttp2 does not copy them; of others it folds the copy that it makes.
+// we know are static and in lower case; of others a copy is folded, in the arena of the head, when it is needed.
 // Thread: worker.   Owner: on the stack of the call that submits.
 #pragma once
 
@@ -32,22 +32,24 @@ class FieldArray {
 
   [[nodiscard]] const nghttp2_nv* data() const { return many_.empty() ? few_.data() : many_.data(); }
   [[nodiscard]] size_t size() const { return size_; }
+  // The encoded block is not longer: two changes of the table's size, and for each field a byte, lengths and the texts.
+  [[nodiscard]] size_t most_bytes() const { return 12 + 12 * size_ + text_bytes_; }
 
  private:
   static constexpr size_t kFew = 40;
 
   void start(size_t most);
-  void add(std::string_view name, std::string_view value, uint8_t flags);
-  // `name` is in lower case and lives for ever.
-  void add_known(std::string_view name, std::string_view value) { add(name, value, NGHTTP2_NV_FLAG_NO_COPY_NAME); }
+  // `name` is in lower case.
+  void add(std::string_view name, std::string_view value);
   // False: it is not one that may be sent.
-  bool add_checked(const http::Field& field);
-  void add_own(const http::Field& field);
+  bool add_checked(const http::Field& field, Arena& arena);
+  void add_own(const http::Field& field, Arena& arena);
   void add_length(uint64_t length);
 
   std::array<nghttp2_nv, kFew> few_;
   std::vector<nghttp2_nv> many_;  // instead, for heads larger than usual
   size_t size_ = 0;
+  size_t text_bytes_ = 0;
   std::array<char, 3> status_{};
   std::array<char, 20> length_{};
 };

@@ -25,23 +25,31 @@ std::optional<uint64_t> IncomingBody::remaining() const {
   return std::nullopt;
 }
 
-void IncomingBody::receive(BodyInput& input, std::string_view data) {
+// RFC 9113 8.1.1: a message whose body is not as long as it said is malformed.
+bool IncomingBody::refuse_length(const char* detail) {
+  break_off({.code = Errc::kMalformed, .origin = from_, .detail = detail});
+  return false;
+}
+
+bool IncomingBody::receive(BodyInput& input, std::string_view data) {
   received_ += data.size();
   held_ += data.size();
   if (canceled_ || failed_ || stream_ == nullptr) {
     give_back(data.size());
-    return;
+    return true;
   }
+  if (length_ && received_ > *length_) return refuse_length("body longer than its length");
   if (limit_ != 0 && received_ > limit_) {
     give_back(data.size());
     break_off({.code = Errc::kBodyTooLarge, .origin = from_, .detail = "body over the limit"});
-    return;
+    return true;
   }
   if (pulled()) {
     take(Buffer(input.block, data.data(), data.size()));
   } else {
     queue(input, data);
   }
+  return true;
 }
 
 // The first piece that waits, and often the only one: beside those of other streams that came with it.
@@ -130,9 +138,11 @@ void IncomingBody::on_cancel() {
   if (stream_ != nullptr) stream_->on_body_dropped();
 }
 
-void IncomingBody::end() {
+bool IncomingBody::end() {
+  if (length_ && received_ < *length_ && !canceled_ && !failed_) return refuse_length("body shorter than its length");
   ended_ = true;
   if (pulled()) finish(trailers_.size() == 0 ? nullptr : &trailers_);
+  return true;
 }
 
 void IncomingBody::break_off(const Error& error) {

@@ -48,10 +48,10 @@ class IncomingBody final : public http::BodySource {
   [[nodiscard]] MonotonicTime waiting_since() const { return waiting_since_; }
   [[nodiscard]] http::Trailers& trailers() { return trailers_; }
 
-  // `data` lies in the block of `input`.
-  void receive(BodyInput& input, std::string_view data);
-  // END_STREAM was read.
-  void end();
+  // `data` lies in the block of `input`. False: more than the length that was announced; the body is broken off.
+  [[nodiscard]] bool receive(BodyInput& input, std::string_view data);
+  // END_STREAM was read. False: less than the length; broken off.
+  [[nodiscard]] bool end();
   // No more will come: told now if somebody waits, else at the next pull.
   void break_off(const Error& error);
   // The stream is over. What has come can still be pulled when it is the whole body, else the next pull fails.
@@ -65,6 +65,7 @@ class IncomingBody final : public http::BodySource {
   void gather(BodyInput& input, std::string_view data);
   void give_back(size_t bytes);
   void drop_waiting();
+  bool refuse_length(const char* detail);
 
   IncomingBodyOwner* stream_;
   Origin from_;

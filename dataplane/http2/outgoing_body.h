@@ -3,10 +3,8 @@
 // One chunk is held; the next is pulled when its last byte has been framed, so that a closed window stops the source.
 // Only the end is asked for earlier, when nothing is left by the length or as the source says: it travels with the last
 // bytes. It is waited for whatever the length: trailers come with it.
-// Spec: RFC 9113 6.1, 8.1.   Thread: worker.   Owner: a stream, which outlives what nghttp2 knows of it.
+// Spec: RFC 9113 6.1, 8.1.   Thread: worker.   Owner: a stream.
 #pragma once
-
-#include <nghttp2/nghttp2.h>
 
 #include <optional>
 
@@ -19,7 +17,9 @@
 namespace headgate::http2 {
 
 class Session;
+class StreamBase;
 struct PullTag;
+struct ReadyTag;
 
 class OutgoingBodyOwner {
  public:
@@ -34,16 +34,14 @@ class OutgoingBodyOwner {
   ~OutgoingBodyOwner() = default;
 };
 
-class OutgoingBody final : public ListNode<PullTag>, private http::BodySink {
+class OutgoingBody final : public ListNode<PullTag>, public ListNode<ReadyTag>, private http::BodySink {
  public:
   // `source_of`: who is to blame when the body is longer or shorter than its length.
-  OutgoingBody(Session& session, OutgoingBodyOwner& owner, Origin source_of)
-      : session_(session), owner_(owner), source_of_(source_of) {}
+  OutgoingBody(Session& session, StreamBase& stream, OutgoingBodyOwner& owner, Origin source_of)
+      : session_(session), stream_(stream), owner_(owner), source_of_(source_of) {}
 
-  // For nghttp2_submit_*; until start() it has nothing to say.
-  [[nodiscard]] nghttp2_data_provider provider();
   // `arena` keeps the trailers; it outlives the stream's exchange.
-  void start(http::BodySource& source, int32_t stream_id, std::optional<uint64_t> length, Arena& arena);
+  void start(http::BodySource& source, std::optional<uint64_t> length, Arena& arena);
   // Nothing more is framed; the source is canceled.
   void stop();
 
@@ -51,24 +49,30 @@ class OutgoingBody final : public ListNode<PullTag>, private http::BodySink {
   [[nodiscard]] bool holding() const { return !chunk_.empty(); }
   // ... since.
   [[nodiscard]] MonotonicTime progress() const { return progress_; }
-  // A chunk has been asked for and has not come.
-  [[nodiscard]] bool pulling() const { return pulling_; }
 
   // -- for Session
   void pull();
-  // -- for the callbacks of nghttp2
-  ssize_t read_data(size_t most, uint32_t* flags);
-  // Puts `size` bytes of the chunk behind the frame header.
-  enum class Written : uint8_t { kDone, kNoRoom, kGone };
-  Written write_data(const uint8_t* frame_header, size_t size);
+  [[nodiscard]] StreamBase& stream() const { return stream_; }
+  // Bytes, or the end, can be framed.
+  [[nodiscard]] bool waiting() const { return !chunk_.empty() || (ended_ && !end_framed_ && !stopped_); }
+  [[nodiscard]] size_t held() const { return chunk_.size(); }
+  // What is held is the last.
+  [[nodiscard]] bool ended() const { return ended_; }
+  // Of a body that has ended; null: none.
+  [[nodiscard]] const http::Trailers* trailers() const { return trailers_; }
+  // The first `size` bytes of what is held.
+  [[nodiscard]] Buffer take(size_t size) { return chunk_.take_prefix(size); }
+  // ... have been framed.
+  void on_framed(size_t size);
+  void on_end_framed() { end_framed_ = true; }
 
  private:
   void on_chunk(Buffer chunk) override;
   void on_end(const http::Trailers* trailers) override;
   void on_error(const Error& error) override;
-  void wake();
 
   Session& session_;
+  StreamBase& stream_;
   OutgoingBodyOwner& owner_;
   http::BodySource* source_ = nullptr;
   Arena* arena_ = nullptr;
@@ -76,12 +80,11 @@ class OutgoingBody final : public ListNode<PullTag>, private http::BodySink {
   http::Trailers* trailers_ = nullptr;
   MonotonicTime progress_{};  // when the chunk came, or some of it last went out
   uint64_t left_ = 0;         // has_length_: bytes still to come
-  int32_t id_ = 0;
   Origin source_of_;
   bool has_length_ = false;
   bool ended_ = false;  // chunk_ is the last
   bool pulling_ = false;
-  bool deferred_ = false;  // nghttp2 waits for wake()
+  bool end_framed_ = false;
   bool stopped_ = false;
 };
 

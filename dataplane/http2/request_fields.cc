@@ -30,47 +30,62 @@ bool RequestFields::count(std::string_view name, std::string_view value, const h
 bool RequestFields::add(std::string_view name, std::string_view value, const http::HttpLimits& limits,
                         http::RequestHead& head) {
   if (!count(name, value, limits)) return false;
-  if (too_large_) return true;
+  if (too_large_ || malformed_) return true;
   if (name.starts_with(':')) {
     add_pseudo(name, value, limits, head);
-    return true;
+  } else {
+    add_field(name, value, limits, head);
+  }
+  return true;
+}
+
+void RequestFields::add_field(std::string_view name, std::string_view value, const http::HttpLimits& limits,
+                              http::RequestHead& head) {
+  const FieldId id = http::field_id(name);
+  if (!rules_.allow(id, name, value)) {
+    malformed_ = true;
+    return;
   }
   Arena& arena = head.headers.arena();
-  const FieldId id = http::field_id(name);
   switch (id) {
-    case FieldId::kContentLength: lengths_.add_content_length(value); return true;
+    case FieldId::kContentLength: lengths_.add_content_length(value); return;
     case FieldId::kHost:
       bad_host_ |= !host_.empty() || value.empty();
       host_ = arena.copy(value);
-      return true;
-    case FieldId::kCookie: add_crumb(value, arena); return true;
+      return;
+    case FieldId::kCookie: add_crumb(value, arena); return;
     default: break;
   }
   if (++fields_ > limits.header_fields) {
     too_large_ = true;
-    return true;
-  }
-  if (id != FieldId::kOther) {
+  } else if (id != FieldId::kOther) {
     head.headers.add(id, arena.copy(value));
   } else if (limits.allow_underscore_names || name.find('_') == std::string_view::npos) {
     head.headers.add(id, arena.copy(name), arena.copy(value));
   }
-  return true;
 }
 
 void RequestFields::add_pseudo(std::string_view name, std::string_view value, const http::HttpLimits& limits,
                                http::RequestHead& head) {
   Arena& arena = head.headers.arena();
-  if (name == ":method") {
-    head.method = http::parse_method(value);
-    head.method_text = arena.copy(value);
-  } else if (name == ":path") {
-    target_too_long_ = value.size() > limits.target_bytes;
-    if (!target_too_long_) path_ = arena.copy(value);
-  } else if (name == ":authority") {
-    head.authority = arena.copy(value);
-  } else if (name == ":protocol") {
-    head.protocol = arena.copy(value);
+  switch (rules_.allow_pseudo(name, value)) {
+    case PseudoField::kMethod:
+      malformed_ |= !is_token(value);
+      head.method = http::parse_method(value);
+      head.method_text = arena.copy(value);
+      break;
+    case PseudoField::kPath:
+      target_too_long_ = value.size() > limits.target_bytes;
+      if (!target_too_long_) path_ = arena.copy(value);
+      break;
+    case PseudoField::kAuthority: head.authority = arena.copy(value); break;
+    case PseudoField::kProtocol:
+      malformed_ |= !is_token(value);
+      head.protocol = arena.copy(value);
+      break;
+    case PseudoField::kScheme: malformed_ |= !is_scheme(value); break;
+    case PseudoField::kStatus:
+    case PseudoField::kNone: malformed_ = true; break;
   }
   // :scheme says how the client reached someone; `head.scheme` is how it reached us.
 }
@@ -79,7 +94,9 @@ bool RequestFields::add_trailer(std::string_view name, std::string_view value, c
                                 http::Trailers& trailers) {
   if (!count(name, value, limits) || too_large_ || ++fields_ > limits.header_fields) return false;
   const FieldId id = http::field_id(name);
-  if (http::is_forbidden_trailer(id, name)) return true;
+  FieldRules rules(FieldRules::kTrailers);
+  malformed_ |= !rules.allow(id, name, value);
+  if (malformed_ || http::is_forbidden_trailer(id, name)) return true;
   Arena& arena = trailers.arena();
   trailers.add(id, arena.copy(name), arena.copy(value));
   return true;
@@ -124,16 +141,29 @@ RequestFields::Outcome RequestFields::refuse(Errc code, const char* detail) {
   return Outcome::kRefused;
 }
 
+RequestFields::Outcome RequestFields::malformed(const char* detail) {
+  error_ = {.code = Errc::kMalformed, .origin = Origin::kDownstream, .detail = detail};
+  return Outcome::kMalformed;
+}
+
+// RFC 9113 8.3.1, 8.5, RFC 8441 4.
+bool RequestFields::is_whole(const http::RequestHead& head, bool has_body) const {
+  const bool has_target = rules_.has(PseudoField::kScheme) && rules_.has(PseudoField::kPath);
+  if (!rules_.has(PseudoField::kMethod)) return false;
+  if (rules_.has(PseudoField::kProtocol)) return is_connect_ && has_target && rules_.has(PseudoField::kAuthority);
+  if (is_connect_) return rules_.has(PseudoField::kAuthority) && !rules_.has(PseudoField::kScheme) && !rules_.has(PseudoField::kPath);
+  if (!has_target) return false;
+  if (!target_too_long_ && !path_.starts_with('/') && !(path_ == "*" && head.method == http::Method::kOptions)) return false;
+  return has_body || lengths_.content_length().value_or(0) == 0;
+}
+
 RequestFields::Outcome RequestFields::finish_target(http::RequestHead& head) {
   if (is_connect_ && head.protocol.empty()) {
     path_ = head.authority;
   } else {
     // What would end or split a request line is never an honest mistake (T2).
     for (const char c : path_) {
-      if (static_cast<uint8_t>(c) <= 0x20 || c == 0x7f || c == '#') {
-        error_ = {.code = Errc::kMalformed, .origin = Origin::kDownstream, .detail = "a byte that no :path has"};
-        return Outcome::kMalformed;
-      }
+      if (static_cast<uint8_t>(c) <= 0x20 || c == 0x7f || c == '#') return malformed("a byte that no :path has");
     }
   }
   // An extended CONNECT has the target of the GET that it stands for (RFC 8441 4).
@@ -162,15 +192,14 @@ RequestFields::Outcome RequestFields::finish(http::RequestHead& head, const http
                                              Random& random) {
   head.version = http::Version::kHttp2;
   is_connect_ = head.method == http::Method::kConnect;
+  if (malformed_) return malformed("a field that no request has");
   if (too_large_) return refuse(Errc::kHeadTooLarge, "the head is over its limit");
+  if (!is_whole(head, has_body)) return malformed("pseudo-fields or a length that make no request");
   if (target_too_long_) return refuse(Errc::kTargetTooLong, "the request target is over its limit");
   if (const Outcome outcome = finish_target(head); outcome != Outcome::kOk) return outcome;
   join_crumbs(head.headers);
   if (fields_ > limits.header_fields) return refuse(Errc::kHeadTooLarge, "too many fields");
-  if (lengths_.has_content_length() && !lengths_.content_length()) {
-    error_ = {.code = Errc::kMalformed, .origin = Origin::kDownstream, .detail = "Content-Length"};
-    return Outcome::kMalformed;
-  }
+  if (lengths_.has_content_length() && !lengths_.content_length()) return malformed("Content-Length");
   head.content_length = lengths_.content_length();
   if (is_connect_ && head.content_length) return refuse(Errc::kMalformed, "CONNECT with a length");
   if (is_connect_ && !head.protocol.empty() && !has_body) return refuse(Errc::kMalformed, "a tunnel without a stream");

@@ -1,7 +1,7 @@
 // request_fields.h -- the fields of one HEADERS block, as HPACK gives them -> RequestHead.
 //
-// nghttp2 has refused what RFC 9113 8.2 and 8.3 forbid (upper case, control bytes, connection fields, pseudo-fields
-// that are late, repeated or unknown). Here: our limits, the rules of uri.h, Host against :authority, cookie crumbs.
+// What RFC 9113 8.2 and 8.3 forbid makes the request malformed (field_rules.h). Beyond that: our limits, the rules of
+// uri.h, Host against :authority, cookie crumbs.
 // Texts are copied into the arena of the head; names we know are the static ones of header_map.h.
 // Spec: RFC 9113 8.2.3, 8.3.1, RFC 8441 4.   Thread: worker.   Owner: Stream.
 #pragma once
@@ -14,6 +14,7 @@
 #include "dataplane/http/exchange_sink.h"
 #include "dataplane/http/framing.h"
 #include "dataplane/http/message.h"
+#include "dataplane/http2/field_rules.h"
 
 namespace headgate::http2 {
 
@@ -22,9 +23,12 @@ class RequestFields {
   // False: so far over the limits that the connection should end. Over the limits alone is told by finish().
   [[nodiscard]] bool add(std::string_view name, std::string_view value, const http::HttpLimits& limits,
                          http::RequestHead& head);
-  // A field of the trailer section; the limits count head and trailers together.
+  // A field of the trailer section, of which well_formed_trailers() tells when it is complete; the limits count head and
+  // trailers together.
   [[nodiscard]] bool add_trailer(std::string_view name, std::string_view value, const http::HttpLimits& limits,
                                  http::Trailers& trailers);
+
+  [[nodiscard]] bool well_formed_trailers() const { return !malformed_; }
 
   // kOk, or an answer to give (`error`), or bytes that no client with good intentions sends: reset the stream.
   enum class Outcome : uint8_t { kOk, kRefused, kMalformed };
@@ -40,14 +44,19 @@ class RequestFields {
     Crumb* next = nullptr;
   };
 
+  void add_field(std::string_view name, std::string_view value, const http::HttpLimits& limits, http::RequestHead& head);
   bool count(std::string_view name, std::string_view value, const http::HttpLimits& limits);
   void add_pseudo(std::string_view name, std::string_view value, const http::HttpLimits& limits,
                   http::RequestHead& head);
   void add_crumb(std::string_view value, Arena& arena);
   void join_crumbs(http::HeaderMap& headers);
   Outcome refuse(Errc code, const char* detail);
+  Outcome malformed(const char* detail);
+  // Everything a head must have is there, and nothing that makes it another kind of request.
+  [[nodiscard]] bool is_whole(const http::RequestHead& head, bool has_body) const;
   Outcome finish_target(http::RequestHead& head);
 
+  FieldRules rules_{FieldRules::kRequest};
   http::LengthFields lengths_;
   std::string_view path_;
   std::string_view host_;
@@ -56,6 +65,7 @@ class RequestFields {
   size_t crumb_bytes_ = 0;
   size_t bytes_ = 0;
   uint32_t fields_ = 0;
+  bool malformed_ = false;
   bool too_large_ = false;
   bool target_too_long_ = false;
   bool bad_host_ = false;

@@ -4,8 +4,6 @@
 // Spec: RFC 9113.   Thread: worker.   Owner: worker::Session.
 #pragma once
 
-#include <nghttp2/nghttp2.h>
-
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -56,14 +54,20 @@ class ServerConnection final : public Pooled<ServerConnection>, public Session {
   [[nodiscard]] const http::HttpLimits& limits() const { return limits_; }
   [[nodiscard]] http::ExchangeSink& sink() const { return sink_; }
   [[nodiscard]] http::Scheme scheme() const { return scheme_; }
+  void on_request();
   void on_stream_destroyed();
 
  private:
-  struct Callbacks;  // what nghttp2 calls; server_callbacks.cc
-  static nghttp2_session* make_session(ServerConnection& connection);
-
   // Session
-  ssize_t pass_on(std::string_view bytes) override;
+  bool on_frame_begin(const FrameHeader& frame) override;
+  bool on_late_frame(const FrameHeader& frame) override;
+  void on_stream_opened(int32_t id) override;
+  void on_stream_ended(int32_t id) override { ended_.add(id); }
+  void on_header_block_end() override;
+  void on_settings_received() override;
+  void on_goaway_received(int32_t, ErrorCode) override {}
+  bool on_reset_sent(int32_t id, const StreamBase* stream, ErrorCode code) override;
+  void on_stream_closed(StreamBase& stream, ErrorCode code) override;
   [[nodiscard]] size_t streams_alive() const override { return alive_; }
   [[nodiscard]] Error protocol_error() const override {
     return {.code = Errc::kMalformed, .origin = Origin::kDownstream, .detail = "HTTP/2"};
@@ -73,14 +77,6 @@ class ServerConnection final : public Pooled<ServerConnection>, public Session {
   void on_alarm(MonotonicTime now) override;
   [[nodiscard]] MonotonicTime next_alarm() override;
 
-  int on_frame_begins(const nghttp2_frame_hd& frame);
-  int on_headers_begin(const nghttp2_frame& frame);
-  int on_frame_received(const nghttp2_frame& frame);
-  int on_frame_sent(const nghttp2_frame& frame);
-  void on_stream_closed(Stream& stream);
-  [[nodiscard]] int check_closed_stream(const nghttp2_frame_hd& frame);
-  [[nodiscard]] Stream* stream_of(int32_t id) { return table_.find(session(), id); }
-
   void check_streams(MonotonicTime now);
   void say_last_goaway();
   void expect_idleness();
@@ -88,8 +84,7 @@ class ServerConnection final : public Pooled<ServerConnection>, public Session {
   const http::HttpLimits& limits_;
   http::ExchangeSink& sink_;
   ServerConnectionOwner& owner_;
-  StreamTable<Stream> table_;
-  IntrusiveList<Stream> streams_;          // those nghttp2 has open
+  IntrusiveList<Stream> streams_;          // those that are open
   RecentStreams ended_;                    // by the client: END_STREAM or RST_STREAM
   RecentStreams reset_;                    // by us: what was on its way is ignored
   MonotonicTime header_since_ = MonotonicTime::max();   // a header block, or the preface, is not complete
@@ -97,13 +92,8 @@ class ServerConnection final : public Pooled<ServerConnection>, public Session {
   MonotonicTime drain_since_ = MonotonicTime::max();    // first GOAWAY; max: not draining, or the last one was sent
   uint32_t alive_ = 0;  // Streams that exist: those closed in this turn too, whose backend work may not have stopped
   uint32_t requests_ = 0;
-  uint32_t frame_left_ = NGHTTP2_CLIENT_MAGIC_LEN;  // of the frame being read; the preface counts as one
-  int32_t last_stream_ = 0;  // highest id of a HEADERS frame
-  std::array<char, 9> frame_header_{};  // of the next frame, as far as it has come
-  uint8_t frame_header_size_ = 0;
   http::Scheme scheme_;
   bool draining_ = false;
-  bool settings_seen_ = false;
   bool resting_ = false;  // idle for so long that it gave its memory back
 };
 

@@ -1,7 +1,6 @@
 #include "dataplane/http2/session.h"
 
 #include <algorithm>
-#include <array>
 
 #include "dataplane/base/check.h"
 #include "dataplane/base/log.h"
@@ -10,64 +9,128 @@ namespace headgate::http2 {
 
 namespace {
 
-// Fairness: what one connection may read or send in one turn of the loop.
+// For the other side to read our GOAWAY.
 constexpr Duration kLingerTime = std::chrono::seconds(2);
-// Frames that wait to be written, beside those of open streams (T7).
+// Frames that answer the peer and wait to be written, beside those of open streams (T7).
 constexpr size_t kMaxQueuedFrames = 100;
-constexpr size_t kMaxContinuations = 8;  // T5
-constexpr size_t kMaxQueuedAcks = 100;   // T7
-constexpr size_t kMaxSettings = 32;
 
 }  // namespace
 
-Session::Session(WorkerContext& worker, std::unique_ptr<net::ByteStream> stream, const char* other,
+Session::Session(WorkerContext& worker, std::unique_ptr<net::ByteStream> stream, Role role, const char* other,
                  Duration send_timeout)
     : worker_(worker),
       stream_(std::move(stream)),
       timer_(worker.loop.timers(), event::Timer::call<&Session::on_timer>, this),
       send_later_(worker.loop, event::Timer::call<&Session::send_now>, this),
       resume_later_(worker.loop, event::Timer::call<&Session::resume_later>, this),
+      reader_(role == Role::kServer ? FrameReader::Preface::kExpected : FrameReader::Preface::kNone),
       other_(other),
-      send_timeout_(send_timeout) {}
+      send_timeout_(send_timeout),
+      next_stream_(role == Role::kServer ? 0 : 1),
+      role_(role) {}
 
-Session::~Session() { nghttp2_session_del(session_); }
+Session::~Session() = default;
 
-// -- nghttp2 ----------------------------------------------------------------------------------------------------------
-
-nghttp2_session_callbacks* Session::make_callbacks() {
-  nghttp2_session_callbacks* made = nullptr;
-  HG_CHECK(nghttp2_session_callbacks_new(&made) == 0);
-  nghttp2_session_callbacks_set_on_invalid_header_callback(made, on_invalid_header);
-  nghttp2_session_callbacks_set_send_data_callback(made, send_data);
-  return made;
+void Session::begin(std::span<const SettingEntry> settings, int32_t stream_window, int32_t connection_window) {
+  if (role_ == Role::kClient) writer_.preface();
+  writer_.settings(settings);
+  stream_window_ = stream_window;
+  writer_.window_update(0, receive_window_.resize(connection_window));
+  schedule_send();
+  stream_->watch(net::Interest::kBoth, *this);
 }
 
-nghttp2_option* Session::make_options() {
-  nghttp2_option* made = nullptr;
-  HG_CHECK(nghttp2_option_new(&made) == 0);
-  nghttp2_option_set_no_auto_window_update(made, 1);
-  nghttp2_option_set_no_closed_streams(made, 1);
-  nghttp2_option_set_max_outbound_ack(made, kMaxQueuedAcks);
-  nghttp2_option_set_max_settings(made, kMaxSettings);
-  nghttp2_option_set_max_continuations(made, kMaxContinuations);
-  return made;
+// -- streams ----------------------------------------------------------------------------------------------------------
+
+void Session::put(StreamBase& stream) {
+  stream.send_window_ = peer_.initial_window;
+  stream.receive_window_ = FlowWindow(stream_window_);
+  streams_.insert(stream.id_, stream);
 }
 
-// RFC 9113 8.2.1: a message with an invalid field is malformed; by default nghttp2 would drop the field.
-int Session::on_invalid_header(nghttp2_session*, const nghttp2_frame*, const uint8_t*, size_t, const uint8_t*, size_t,
-                               uint8_t, void*) {
-  return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+void Session::take_stream(StreamBase& stream) { put(stream); }
+
+void Session::refuse_stream(int32_t id) {
+  writer_.reset(id, ErrorCode::kRefusedStream);
+  (void)on_reset_sent(id, nullptr, ErrorCode::kRefusedStream);
 }
 
-int Session::send_data(nghttp2_session*, nghttp2_frame*, const uint8_t* header, size_t size,
-                       nghttp2_data_source* source, void* user) {
-  switch (static_cast<OutgoingBody*>(source->ptr)->write_data(header, size)) {
-    case OutgoingBody::Written::kDone: break;
-    case OutgoingBody::Written::kNoRoom: return NGHTTP2_ERR_WOULDBLOCK;
-    case OutgoingBody::Written::kGone: return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+void Session::forget_stream(StreamBase& stream) {
+  stream.closed_ = true;
+  stream.ListNode<DueTag>::unlink();
+  if (stream.id_ != 0) streams_.erase(stream.id_);
+}
+
+void Session::submit_request(StreamBase& stream) {
+  stream.opens_ = true;
+  due_.push_back(stream);
+  schedule_send();
+}
+
+void Session::write_head(StreamBase& stream, const FieldArray& fields, bool end_stream) {
+  if (state_ != State::kOpen || stream.closed_) return;
+  writer_.head(stream.id_, fields, end_stream);
+  if (end_stream) {
+    stream.local_ended_ = true;
+    due_.push_back(stream);
   }
-  static_cast<Session*>(user)->budget_.note_data_frame();
-  return 0;
+  schedule_send();
+}
+
+void Session::submit_reset(StreamBase& stream, ErrorCode code) {
+  if (state_ != State::kOpen || stream.closed_ || stream.reset_queued_) return;
+  stream.reset_queued_ = true;
+  stream.reset_code_ = code;
+  due_.push_back(stream);
+  schedule_send();
+}
+
+void Session::give_back(size_t bytes) {
+  const uint32_t increment = receive_window_.give_back(bytes);
+  if (increment == 0 || state_ != State::kOpen) return;
+  writer_.window_update(0, increment);
+  schedule_send();
+}
+
+void Session::give_back(StreamBase& stream, size_t bytes) {
+  if (state_ != State::kOpen || stream.closed_ || stream.remote_ended_) return;
+  const uint32_t increment = stream.receive_window_.give_back(bytes);
+  if (increment == 0) return;
+  writer_.window_update(stream.id_, increment);
+  schedule_send();
+}
+
+void Session::close_stream(StreamBase& stream, ErrorCode code) {
+  forget_stream(stream);
+  on_stream_closed(stream, code);
+}
+
+void Session::close_if_ended(StreamBase& stream) {
+  if (stream.closed_ || stream.reset_queued_ || !stream.remote_ended_ || !stream.end_told_) return;
+  close_stream(stream, ErrorCode::kNoError);
+}
+
+// What a stream submitted takes effect.
+void Session::process_due(StreamBase& stream) {
+  if (stream.opens_) {
+    stream.opens_ = false;
+    stream.id_ = next_stream_;
+    next_stream_ = next_stream_ > kMaxStreamId - 2 ? 0 : next_stream_ + 2;
+    put(stream);
+    stream.write_request();
+  }
+  if (stream.local_ended_ && !stream.end_told_) {
+    stream.end_told_ = true;
+    stream.on_end_sent();
+  }
+  if (!stream.reset_queued_) {
+    close_if_ended(stream);
+    return;
+  }
+  const ErrorCode code = stream.reset_code_;
+  writer_.reset(stream.id_, code);
+  (void)on_reset_sent(stream.id_, &stream, code);
+  close_stream(stream, code);
 }
 
 // -- input ------------------------------------------------------------------------------------------------------------
@@ -111,52 +174,78 @@ void Session::read_input() {
   }
 }
 
-ssize_t Session::pass_on(std::string_view bytes) {
-  return nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
-}
-
 void Session::feed(Buffer bytes) {
   input_.block = bytes.block();
   receiving_ = true;
-  const ssize_t used = pass_on(bytes.view());
+  on_input();
+  process(bytes.view());
   receiving_ = false;
   input_ = {};
   if (state_ != State::kOpen) return;
-  if (failure_ != 0) {
+  if (refused_) {
     fail(failure_, protocol_error());
-  } else if (used == NGHTTP2_ERR_FLOODED || used == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS ||
-             nghttp2_session_get_outbound_queue_size(session_) > kMaxQueuedFrames + 3 * streams_alive()) {
-    fail(NGHTTP2_ENHANCE_YOUR_CALM, protocol_error());
-  } else if (used < 0) {
-    fail(used == NGHTTP2_ERR_NOMEM ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR, protocol_error());
-  } else if (nghttp2_session_want_write(session_) != 0 || nghttp2_session_want_read(session_) == 0) {
+  } else if (writer_.control_frames() > kMaxQueuedFrames + 3 * streams_alive()) {
+    fail(ErrorCode::kEnhanceYourCalm, protocol_error());
+  } else if (!output_.empty() || is_over()) {
     schedule_send();
   }
 }
 
-int Session::refuse(uint32_t code, const char* detail) {
-  if (failure_ == 0) {
+bool Session::refuse(ErrorCode code, const char* detail) {
+  if (!refused_) {
     HG_LOG(kInfo, kHttp, "HTTP/2 connection ended", {other_, facts().remote.to_string()}, {"reason", detail});
+    refused_ = true;
     failure_ = code;
   }
-  return NGHTTP2_ERR_CALLBACK_FAILURE;
+  return false;
 }
 
 // -- output -----------------------------------------------------------------------------------------------------------
 
-// Frames until the queue is full or nothing more can be said. False: the session failed.
-bool Session::gather() {
-  while (!output_.full()) {
-    const uint8_t* frame = nullptr;
-    const ssize_t size = nghttp2_session_mem_send(session_, &frame);
-    if (size < 0) {
-      fail(failure_ != 0 ? failure_ : uint32_t{NGHTTP2_INTERNAL_ERROR}, protocol_error());
-      return false;
-    }
-    if (size == 0) break;
-    output_.append_copy({reinterpret_cast<const char*>(frame), static_cast<size_t>(size)});
+void Session::wake(StreamBase& stream) {
+  OutgoingBody& body = stream.outgoing();
+  if (body.waiting()) want_send(body);
+}
+
+// One frame of the body, as far as the windows go, and its end. A body that has to wait for a window is not in the list.
+void Session::frame_part(OutgoingBody& body) {
+  StreamBase& stream = body.stream();
+  if (stream.closed_ || stream.reset_queued_) return;
+  const int64_t window = std::clamp<int64_t>(std::min<int64_t>(stream.send_window_, send_window_), 0, kDefaultFrameSize);
+  const size_t size = std::min(static_cast<size_t>(window), body.held());
+  if (size == 0 && body.held() > 0) return;
+  const bool last = body.ended() && size == body.held();
+  const http::Trailers* const trailers = last ? body.trailers() : nullptr;
+  if (size > 0 || trailers == nullptr) {
+    stream.send_window_ -= static_cast<int32_t>(size);
+    send_window_ -= static_cast<int64_t>(size);
+    budget_.note_data_frame();
+    writer_.data(stream.id_, body.take(size), last && trailers == nullptr);
+    body.on_framed(size);
   }
-  return true;
+  if (last) {
+    if (trailers != nullptr) writer_.head(stream.id_, FieldArray(*trailers), true);
+    body.on_end_framed();
+    stream.local_ended_ = true;
+    process_due(stream);
+  } else if (body.waiting()) {
+    ready_.push_back(body);
+  }
+}
+
+// Frames until the queue is full or nothing more can be said.
+void Session::gather() {
+  writer_.catch_up();
+  while (!writer_.full()) {
+    StreamBase* const stream = due_.pop_front();
+    if (stream == nullptr) break;
+    process_due(*stream);
+  }
+  while (!writer_.full()) {
+    OutgoingBody* const body = ready_.pop_front();
+    if (body == nullptr) break;
+    frame_part(*body);
+  }
 }
 
 void Session::send() {
@@ -168,7 +257,11 @@ void Session::send() {
       if (body == nullptr) break;
       body->pull();
     }
-    if (state_ == State::kOpen && !gather()) break;
+    if (state_ == State::kOpen) gather();
+    if (refused_ && state_ == State::kOpen) {
+      fail(failure_, protocol_error());
+      break;
+    }
     if (state_ == State::kClosed || output_.empty()) break;
     const size_t before = output_.bytes();
     if (auto flushed = output_.flush(*stream_); !flushed) {
@@ -185,12 +278,12 @@ void Session::send() {
       }
       break;
     }
+    writer_.drained();
     blocked_since_ = MonotonicTime::max();
     if (over_budget(before)) break;
   }
   sending_ = false;
-  if (state_ == State::kOpen && output_.empty() && nghttp2_session_want_read(session_) == 0 &&
-      nghttp2_session_want_write(session_) == 0) {
+  if (state_ == State::kOpen && output_.empty() && is_over()) {
     close_gracefully(protocol_error());
   } else if (state_ == State::kClosing && output_.empty() && !fin_sent_) {
     fin_sent_ = true;
@@ -229,18 +322,19 @@ void Session::on_timer() {
 
 // -- the end ----------------------------------------------------------------------------------------------------------
 
-// GOAWAY by hand: after an error nghttp2 promises nothing of its session. What was gathered before it are whole frames.
-void Session::fail(uint32_t code, const Error& why) {
+void Session::write_goaway(int32_t last_stream_id) {
+  writer_.goaway(last_stream_id, ErrorCode::kNoError);
+  schedule_send();
+}
+
+void Session::say_goaway() {
+  said_goaway_ = true;
+  write_goaway(last_stream_);
+}
+
+void Session::fail(ErrorCode code, const Error& why) {
   if (state_ != State::kOpen) return;
-  const auto last = static_cast<uint32_t>(nghttp2_session_get_last_proc_stream_id(session_));
-  std::array<char, 17> frame{};
-  frame[2] = 8;
-  frame[3] = NGHTTP2_GOAWAY;
-  for (int i = 0; i < 4; ++i) {
-    frame[9 + i] = static_cast<char>(last >> (24 - 8 * i));
-    frame[13 + i] = static_cast<char>(code >> (24 - 8 * i));
-  }
-  output_.append_copy({frame.data(), frame.size()});
+  writer_.goaway(last_stream_, code);
   close_gracefully(why);
 }
 
@@ -250,6 +344,7 @@ void Session::close_gracefully(const Error& why) {
   state_ = State::kClosing;
   end_streams(why);
   pulls_.clear();
+  ready_.clear();
   close_at_ = worker_.loop.now() + kLingerTime;
   expect_at(close_at_);
   send_later_.schedule();
@@ -266,6 +361,7 @@ void Session::close(const Error& why) {
   stream_->unwatch();
   end_streams(why);
   pulls_.clear();
+  ready_.clear();
   output_.clear();
   on_closed();
 }

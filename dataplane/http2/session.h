@@ -1,51 +1,43 @@
-// session.h -- what both roles of HTTP/2 share: ByteStream <-> nghttp2, one write a turn, GOAWAY, the way to close.
+// session.h -- what both roles of HTTP/2 share: ByteStream <-> frames, streams, windows, one write a turn, GOAWAY.
 //
 //   kOpen      frames both ways                                                        -> kClosing | kClosed
 //   kClosing   GOAWAY written, reading on for a moment so that it can be read          -> kClosed
 //
-// Everything all streams have to say in one turn of the loop leaves in one write, at the end of the turn. DATA is not
-// copied: frame headers and chunks are gathered. nghttp2 forbids reading and writing from inside its callbacks, so
-// callbacks only submit; send() does the rest. Idle, it holds the nghttp2 session and no buffer.
+//   bytes -> FrameReader -> what RFC 9113 says of the frame (session_frames.cc) -> the role and its streams
+//   streams -> heads at once, DATA as the windows let it through -> FrameWriter -> OutputQueue
+//
+// Everything all streams have to say in one turn of the loop leaves in one write, at the end of the turn. Bodies of some
+// size are not copied: frame headers and chunks are gathered. What a stream submits from inside a call takes effect when
+// the frames are gathered. Idle, a connection holds the tables of its two HPACK coders and no buffer.
 // Spec: RFC 9113.   Thread: worker.   Owner: as the role says (ServerConnection, ClientConnection).
 #pragma once
 
-#include <nghttp2/nghttp2.h>
-
 #include <memory>
+#include <span>
 
 #include "dataplane/base/intrusive_list.h"
 #include "dataplane/event/turn_budget.h"
 #include "dataplane/event/worker_context.h"
 #include "dataplane/http2/abuse_budget.h"
+#include "dataplane/http2/flow_window.h"
+#include "dataplane/http2/frame.h"
+#include "dataplane/http2/frame_reader.h"
+#include "dataplane/http2/frame_writer.h"
+#include "dataplane/http2/hpack.h"
 #include "dataplane/http2/incoming_body.h"
 #include "dataplane/http2/outgoing_body.h"
-#include "dataplane/http2/session_memory.h"
+#include "dataplane/http2/stream_base.h"
+#include "dataplane/http2/stream_map.h"
 #include "dataplane/net/byte_stream.h"
 #include "dataplane/net/output_queue.h"
 
 namespace headgate::http2 {
 
-// From ids to the streams of a role. nghttp2 keeps them in a map; what is asked for is mostly the one asked for before,
-// because the fields of a head come one by one.
-template <typename Stream>
-class StreamTable {
- public:
-  [[nodiscard]] Stream* find(nghttp2_session* session, int32_t id) {
-    if (id != id_ || stream_ == nullptr) {
-      stream_ = static_cast<Stream*>(nghttp2_session_get_stream_user_data(session, id));
-      id_ = id;
-    }
-    return stream_;
-  }
-  void set(nghttp2_session* session, int32_t id, Stream* stream) {
-    (void)nghttp2_session_set_stream_user_data(session, id, stream);
-    stream_ = stream;
-    id_ = id;
-  }
-
- private:
-  Stream* stream_ = nullptr;  // null: nothing is remembered
-  int32_t id_ = 0;
+// What the other side has told of itself (RFC 9113 6.5.2).
+struct PeerSettings {
+  uint32_t max_streams = UINT32_MAX;
+  int32_t initial_window = kDefaultWindow;
+  bool connect_protocol = false;
 };
 
 class Session : public event::Disposable, private net::StreamObserver {
@@ -55,58 +47,92 @@ class Session : public event::Disposable, private net::StreamObserver {
 
   [[nodiscard]] WorkerContext& worker() const { return worker_; }
   [[nodiscard]] const ConnectionFacts& facts() const { return stream_->facts(); }
-  [[nodiscard]] nghttp2_session* session() const { return session_; }
-  [[nodiscard]] net::OutputQueue& output() { return output_; }
-  // Frames were submitted: they leave at the end of the turn.
+  // Frames were written or submitted: they leave at the end of the turn.
   void schedule_send() {
     if (!sending_) send_later_.schedule();
-  }
-  // The body is asked for its next chunk before the frames of this turn are gathered.
-  void want_pull(OutgoingBody& body) {
-    pulls_.push_back(body);
-    schedule_send();
   }
   // Something is overdue at `when`.
   void expect_at(MonotonicTime when);
   // Closes whatever is open, at once.
   void close_now();
 
+  // -- for streams
+  // Its turn comes with the frames of this turn: write_request() is called, for write_head().
+  void submit_request(StreamBase& stream);
+  void write_head(StreamBase& stream, const FieldArray& fields, bool end_stream);
+  void submit_reset(StreamBase& stream, ErrorCode code);
+  // Bytes of DATA are free again: of the connection's window, of the stream's.
+  void give_back(size_t bytes);
+  void give_back(StreamBase& stream, size_t bytes);
+
+  // -- for bodies. The body is asked for its next chunk before the frames of this turn are gathered.
+  void want_pull(OutgoingBody& body) {
+    pulls_.push_back(body);
+    schedule_send();
+  }
+  // It has something to frame.
+  void want_send(OutgoingBody& body) {
+    ready_.push_back(body);
+    schedule_send();
+  }
+
  protected:
   enum class State : uint8_t { kOpen, kClosing, kClosed };
+  enum class Role : uint8_t { kServer, kClient };
 
   // `other`: who we talk to, for the log ("client", "endpoint"). `send_timeout`: between two writes that make progress.
-  Session(WorkerContext& worker, std::unique_ptr<net::ByteStream> stream, const char* other, Duration send_timeout);
+  Session(WorkerContext& worker, std::unique_ptr<net::ByteStream> stream, Role role, const char* other,
+          Duration send_timeout);
   ~Session() override;
 
-  // The session of the role, made with `this` as user; options and callbacks are the role's.
-  void adopt(nghttp2_session* session) { session_ = session; }
-  void watch() { stream_->watch(net::Interest::kBoth, *this); }
+  // Preface and SETTINGS. `stream_window`, not below the default: what the peer may send ahead on each stream;
+  // `connection_window`: on all of them.
+  void begin(std::span<const SettingEntry> settings, int32_t stream_window, int32_t connection_window);
   [[nodiscard]] State state() const { return state_; }
-  // nghttp2 is on the stack: it may be told things, not asked to read or write.
+  // Streams are being told of frames, or asked for them: reading and writing have to wait.
   [[nodiscard]] bool in_callback() const { return receiving_ || sending_; }
-  // For the session that adopt() takes.
-  [[nodiscard]] nghttp2_mem memory() { return memory_.functions(); }
   // Nothing has happened for a while.
-  void rest() {
-    if (output_.empty() && !in_callback()) memory_.rest();
-  }
+  void rest() { streams_.shrink(); }
   [[nodiscard]] bool readable_hint() const { return stream_->readable_hint(); }
-  // The bytes nghttp2 is being given: bodies are slices of them.
-  [[nodiscard]] BodyInput& input() { return input_; }
   void read_input();
   void feed(Buffer bytes);
-  // From inside a callback: ends the connection with GOAWAY once nghttp2 has returned.
-  int refuse(uint32_t code, const char* detail);
-  int calm(const char* detail) { return refuse(NGHTTP2_ENHANCE_YOUR_CALM, detail); }
+  // Ends the connection with GOAWAY once the call has returned. Always false, for `return refuse(...)`.
+  bool refuse(ErrorCode code, const char* detail);
+  bool calm(const char* detail) { return refuse(ErrorCode::kEnhanceYourCalm, detail); }
   // GOAWAY, then close as soon as it can have been read. Streams end with `why`.
-  void fail(uint32_t code, const Error& why);
+  void fail(ErrorCode code, const Error& why);
   void close(const Error& why);
+  // The first of the two GOAWAYs of a graceful end, and the last.
+  void announce_goaway() { write_goaway(kMaxStreamId); }
+  void say_goaway();
 
-  // Callbacks and options that are the same for both roles; the caller adds its own and keeps them for ever.
-  static nghttp2_session_callbacks* make_callbacks();
-  static nghttp2_option* make_options();
-  // Hands input to nghttp2.
-  virtual ssize_t pass_on(std::string_view bytes);
+  [[nodiscard]] StreamBase* find(int32_t id) const { return streams_.find(id); }
+  [[nodiscard]] const PeerSettings& peer() const { return peer_; }
+  [[nodiscard]] bool settings_received() const { return settings_received_; }
+  // Ids are left.
+  [[nodiscard]] bool can_open() const { return next_stream_ > 0; }
+  [[nodiscard]] bool send_window_shut() const { return send_window_ <= 0; }
+  void take_stream(StreamBase& stream);    // of the peer: takes part from now on
+  void refuse_stream(int32_t id);          // of the peer: will not
+  void forget_stream(StreamBase& stream);  // no frame tells of it
+
+  // -- what the role says. Of a frame's header, before anything is done with it; false after refuse().
+  [[nodiscard]] virtual bool on_frame_begin(const FrameHeader& frame) = 0;
+  // DATA or HEADERS on a stream that is closed, or never came to be.
+  [[nodiscard]] virtual bool on_late_frame(const FrameHeader& frame) = 0;
+  // The peer opens a stream: take_stream() or refuse_stream().
+  virtual void on_stream_opened(int32_t id) = 0;
+  // END_STREAM or RST_STREAM of the peer.
+  virtual void on_stream_ended(int32_t) {}
+  virtual void on_header_block_end() {}
+  virtual void on_settings_received() {}
+  // What is above `last` was not looked at, and is closed after this.
+  virtual void on_goaway_received(int32_t last, ErrorCode code) = 0;
+  // RST_STREAM was written. `stream`: null: of nobody. False after refuse().
+  [[nodiscard]] virtual bool on_reset_sent(int32_t, const StreamBase*, ErrorCode) { return true; }
+  virtual void on_stream_closed(StreamBase& stream, ErrorCode code) = 0;
+  // Bytes are about to be looked at.
+  virtual void on_input() {}
   [[nodiscard]] virtual size_t streams_alive() const = 0;
   // What streams are told when the other side breaks the protocol.
   [[nodiscard]] virtual Error protocol_error() const = 0;
@@ -122,40 +148,88 @@ class Session : public event::Disposable, private net::StreamObserver {
   AbuseBudget budget_;
 
  private:
-  static int on_invalid_header(nghttp2_session*, const nghttp2_frame*, const uint8_t*, size_t, const uint8_t*, size_t,
-                               uint8_t, void*);
-  static int send_data(nghttp2_session*, nghttp2_frame*, const uint8_t* header, size_t size,
-                       nghttp2_data_source* source, void* user);
+  // -- frames that come; session_frames.cc
+  bool process(std::string_view bytes);
+  [[nodiscard]] bool begin_frame(const FrameHeader& frame);
+  [[nodiscard]] bool spend(const FrameHeader& frame);
+  [[nodiscard]] bool is_idle(int32_t id) const;
+  [[nodiscard]] bool begin_data(const FrameHeader& frame);
+  [[nodiscard]] bool begin_headers(const FrameHeader& frame);
+  [[nodiscard]] bool on_fixed(const FrameHeader& frame);
+  [[nodiscard]] bool on_content(const FrameHeader& frame);
+  [[nodiscard]] bool on_frame_end(const FrameHeader& frame);
+  [[nodiscard]] bool end_header_block();
+  [[nodiscard]] bool on_settings(std::string_view payload);
+  [[nodiscard]] bool apply(SettingEntry entry);
+  [[nodiscard]] bool resize_windows(int32_t size);
+  [[nodiscard]] bool on_goaway(std::string_view payload);
+  [[nodiscard]] bool on_window_update(int32_t id, int32_t increment);
+  [[nodiscard]] bool on_reset(int32_t id, ErrorCode code);
 
+  // -- streams
+  void put(StreamBase& stream);
+  void end_remote(StreamBase& stream);
+  void close_stream(StreamBase& stream, ErrorCode code);
+  void process_due(StreamBase& stream);
+  void close_if_ended(StreamBase& stream);
+  // What comes for others is passed over.
+  [[nodiscard]] StreamBase* find_live(int32_t id) const {
+    StreamBase* const stream = streams_.find(id);
+    return stream != nullptr && !stream->reset_queued_ ? stream : nullptr;
+  }
+  // The windows have opened.
+  void wake(StreamBase& stream);
+
+  void write_goaway(int32_t last_stream_id);
   void on_stream_ready(bool readable, bool writable) override;
   void send_now() { send(); }
   void send();
-  bool gather();
+  void gather();
+  void frame_part(OutgoingBody& body);
   void resume_later();
   [[nodiscard]] bool over_budget(size_t bytes);
+  [[nodiscard]] bool is_over() const { return (peer_leaving_ || said_goaway_) && streams_.empty(); }
   void on_timer();
   void close_gracefully(const Error& why);
 
   WorkerContext& worker_;
   std::unique_ptr<net::ByteStream> stream_;
-  SessionMemory memory_;
-  nghttp2_session* session_ = nullptr;
   event::Timer timer_;
   event::DeferredCall send_later_;
   event::DeferredCall resume_later_;
-  IntrusiveList<OutgoingBody, PullTag> pulls_;  // to be asked
+  StreamMap streams_;
+  IntrusiveList<StreamBase, DueTag> due_;        // something of theirs takes effect with the frames of this turn
+  IntrusiveList<OutgoingBody, PullTag> pulls_;   // to be asked
+  IntrusiveList<OutgoingBody, ReadyTag> ready_;  // have bytes, or their end, to frame
   net::OutputQueue output_;
-  BodyInput input_;
+  FrameWriter writer_{output_};
+  FrameReader reader_;
+  HeaderDecoder decoder_;
+  BodyInput input_;  // the bytes being read: bodies are slices of them
+  PeerSettings peer_;
+  FlowWindow receive_window_{kDefaultWindow};
   const char* other_;
   Duration send_timeout_;
   MonotonicTime blocked_since_ = MonotonicTime::max();  // the other side takes no bytes
   MonotonicTime close_at_ = MonotonicTime::max();
   event::TurnBudget turn_budget_;
-  uint32_t input_size_ = Block::kMedium;  // of the next read
-  uint32_t failure_ = 0;                  // a callback wants GOAWAY with this code
+  int64_t send_window_ = kDefaultWindow;
+  int32_t stream_window_ = kDefaultWindow;  // of each stream, for the peer
+  int32_t next_stream_;                     // that we open; 0: none is left
+  int32_t last_stream_ = 0;                 // highest that the peer has opened
+  int32_t block_stream_ = 0;                // whose header block is being read; 0: none
+  uint32_t input_size_ = Block::kMedium;    // of the next read
+  ErrorCode failure_ = ErrorCode::kNoError;
+  uint8_t continuations_ = 0;  // of this block
+  Role role_;
   State state_ = State::kOpen;
+  bool block_ends_stream_ = false;
+  bool settings_received_ = false;
+  bool refused_ = false;       // the connection ends with failure_
+  bool peer_leaving_ = false;  // GOAWAY was received
+  bool said_goaway_ = false;   // the last one
   bool fin_sent_ = false;
-  bool receiving_ = false;  // nghttp2_session_mem_recv is on the stack
+  bool receiving_ = false;  // process() is on the stack
   bool sending_ = false;
 };
 

@@ -1,6 +1,7 @@
 #include "dataplane/http2/stream.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "dataplane/http/date.h"
 #include "dataplane/http/error_response.h"
@@ -22,10 +23,10 @@ Error client_left() {
 }  // namespace
 
 Stream::Stream(ServerConnection& connection, int32_t id)
-    : connection_(connection),
+    : StreamBase(id),
+      connection_(connection),
       exchange_(new http::Exchange(connection.worker(), *this, connection.sink())),
-      response_body_(connection, *this, Origin::kUpstream),
-      id_(id) {}
+      response_body_(connection, *this, *this, Origin::kUpstream) {}
 
 Stream::~Stream() { connection_.on_stream_destroyed(); }
 
@@ -33,11 +34,22 @@ const ConnectionFacts& Stream::facts() const { return connection_.facts(); }
 
 // -- request ----------------------------------------------------------------------------------------------------------
 
-bool Stream::on_field(std::string_view name, std::string_view value, bool trailer) {
+bool Stream::on_field(std::string_view name, std::string_view value) {
   if (exchange_ == nullptr) return true;
-  if (!trailer) return fields_.add(name, value, connection_.limits(), exchange_->request());
+  if (!head_seen_) return fields_.add(name, value, connection_.limits(), exchange_->request());
   if (request_body_ == nullptr) return true;
   return fields_.add_trailer(name, value, connection_.limits(), request_body_->trailers());
+}
+
+void Stream::on_fields_end(bool end_stream) {
+  if (!std::exchange(head_seen_, true)) {
+    connection_.on_request();
+    on_head(end_stream);
+  } else if (!end_stream || !fields_.well_formed_trailers()) {
+    reset(ErrorCode::kProtocolError);
+  } else {
+    on_end_stream();
+  }
 }
 
 void Stream::on_head(bool end_stream) {
@@ -49,7 +61,7 @@ void Stream::on_head(bool end_stream) {
     case RequestFields::Outcome::kOk: break;
     case RequestFields::Outcome::kMalformed:
       connection_.sink().on_refused(0, fields_.error());
-      reset(NGHTTP2_PROTOCOL_ERROR);
+      reset(ErrorCode::kProtocolError);
       finish_exchange();
       return;
     case RequestFields::Outcome::kRefused:
@@ -68,16 +80,16 @@ void Stream::on_head(bool end_stream) {
 }
 
 void Stream::on_data(BodyInput& input, std::string_view data) {
-  if (request_body_ != nullptr) {
-    request_body_->receive(input, data);
-  } else {
+  if (request_body_ == nullptr) {
     give_back(data.size());  // nobody wants it any more
+  } else if (!request_body_->receive(input, data)) {
+    reset(ErrorCode::kProtocolError);
   }
 }
 
 void Stream::on_end_stream() {
   request_ended_ = true;
-  if (request_body_ != nullptr) request_body_->end();
+  if (request_body_ != nullptr && !request_body_->end()) reset(ErrorCode::kProtocolError);
 }
 
 void Stream::on_body_delivered(size_t bytes) {
@@ -99,12 +111,8 @@ MonotonicTime Stream::on_body_awaited() {
 }
 
 void Stream::give_back(size_t bytes) {
-  if (closed_) {
-    nghttp2_session_consume_connection(connection_.session(), bytes);
-  } else {
-    nghttp2_session_consume(connection_.session(), id_, bytes);
-  }
-  connection_.schedule_send();
+  connection_.give_back(bytes);
+  connection_.give_back(*this, bytes);
 }
 
 void Stream::on_closed() {
@@ -120,21 +128,14 @@ void Stream::submit_head(const http::ResponseHead& head, bool has_body, bool tun
   const FieldArray fields(head, {.date = worker.date->now(worker.loop),
                                      .write_length = !tunnel && head.status != 204 && head.status >= 200,
                                      .tunnel = tunnel});
-  const nghttp2_data_provider provider = response_body_.provider();
   response_begun_ = true;
-  if (nghttp2_submit_response(connection_.session(), id_, fields.data(), fields.size(),
-                              has_body ? &provider : nullptr) != 0) {
-    reset(NGHTTP2_INTERNAL_ERROR);
-  }
-  connection_.schedule_send();
+  connection_.write_head(*this, fields, !has_body);
 }
 
 void Stream::send_informational(http::Exchange&, const http::ResponseHead& head) {
   if (closed_ || reset_ || response_begun_) return;
   const FieldArray fields(head, {.write_length = false});
-  (void)nghttp2_submit_headers(connection_.session(), NGHTTP2_FLAG_NONE, id_, nullptr, fields.data(), fields.size(),
-                               nullptr);
-  connection_.schedule_send();
+  connection_.write_head(*this, fields, false);
 }
 
 void Stream::send_response(http::Exchange& exchange, http::ResponseHead& head, http::BodySource* body) {
@@ -162,7 +163,7 @@ void Stream::send_response(http::Exchange& exchange, http::ResponseHead& head, h
     head.content_length.reset();
   }
   submit_head(head, body != nullptr, false);
-  if (body != nullptr) response_body_.start(*body, id_, head.content_length, exchange.arena());
+  if (body != nullptr) response_body_.start(*body, head.content_length, exchange.arena());
 }
 
 http::BodySource& Stream::start_tunnel(http::Exchange& exchange, http::ResponseHead& head,
@@ -170,26 +171,25 @@ http::BodySource& Stream::start_tunnel(http::Exchange& exchange, http::ResponseH
   if (request_body_ == nullptr) {
     request_body_ = exchange.arena().make<IncomingBody>(static_cast<IncomingBodyOwner&>(*this), Origin::kDownstream,
                                                         std::nullopt, 0, exchange.arena());
-    request_body_->end();
+    (void)request_body_->end();
   }
   IncomingBody& from_client = *request_body_;
   if (closed_ || reset_) return from_client;
   submit_head(head, true, true);
-  response_body_.start(from_upstream, id_, std::nullopt, exchange.arena());
+  response_body_.start(from_upstream, std::nullopt, exchange.arena());
   return from_client;
 }
 
-void Stream::reset(uint32_t code) {
+void Stream::reset(ErrorCode code) {
   if (reset_ || closed_) return;
   reset_ = true;
-  (void)nghttp2_submit_rst_stream(connection_.session(), NGHTTP2_FLAG_NONE, id_, code);
-  connection_.schedule_send();
+  connection_.submit_reset(*this, code);
 }
 
 void Stream::abort(http::Exchange&, const Error& error) {
   given_up_ = error.origin != Origin::kDownstream;
   // RFC 9113 7: what the peer asked for may be tried elsewhere only when we say so; here it may have had effects.
-  reset(error.origin == Origin::kDownstream ? NGHTTP2_CANCEL : NGHTTP2_INTERNAL_ERROR);
+  reset(error.origin == Origin::kDownstream ? ErrorCode::kCancel : ErrorCode::kInternalError);
   finish_exchange();
 }
 
@@ -203,13 +203,13 @@ void Stream::on_body_failed(const Error& error) {
   if (!closed_ && exchange_ != nullptr) exchange_->abort(error);
 }
 
-void Stream::on_response_sent() {
+void Stream::on_end_sent() {
   if (response_sent_) return;
   response_sent_ = true;
   if (exchange_ != nullptr && exchange_->is_tunnel() && !request_ended_) return;  // half closed
   finish_exchange();
   // RFC 9113 8.1: the rest of the request is not needed. NO_ERROR keeps the answer valid.
-  if (!request_ended_) reset(NGHTTP2_NO_ERROR);
+  if (!request_ended_) reset(ErrorCode::kNoError);
 }
 
 void Stream::let_go_of_body() {
@@ -245,7 +245,7 @@ void Stream::on_deadline() {
   if (response_body_.holding()) {
     exchange_->error = {.code = Errc::kTimeout, .origin = Origin::kDownstream, .detail = "client does not read"};
     exchange_->failed = true;
-    reset(NGHTTP2_ENHANCE_YOUR_CALM);
+    reset(ErrorCode::kEnhanceYourCalm);
     finish_exchange();
     return;
   }

@@ -1,14 +1,12 @@
 // stream.h -- one HTTP/2 stream of a client <-> one Exchange.
 //
 //   HEADERS -> request fields -> Exchange -> handler ...
-//   handler -> head, body by pull -> data provider of nghttp2 (deferred while a pull is outstanding) -> DATA -> trailers
+//   handler -> head, body by pull -> DATA -> trailers
 //
 // The Exchange ends when END_STREAM was framed, the stream was reset, or the connection closed; the
-// Stream itself when nghttp2 has closed it. Both are destroyed after the turn.
+// Stream itself when both sides have ended it. Both are destroyed after the turn.
 // Spec: RFC 9113 5, 8, RFC 8441.   Thread: worker.   Owner: ServerConnection (its list).
 #pragma once
-
-#include <nghttp2/nghttp2.h>
 
 #include <memory>
 
@@ -18,6 +16,7 @@
 #include "dataplane/http2/incoming_body.h"
 #include "dataplane/http2/outgoing_body.h"
 #include "dataplane/http2/request_fields.h"
+#include "dataplane/http2/stream_base.h"
 
 namespace headgate::http2 {
 
@@ -26,6 +25,7 @@ class ServerConnection;
 class Stream final : public event::Disposable,
                      public Pooled<Stream>,
                      public ListNode<>,
+                     public StreamBase,
                      private http::ExchangeTransport,
                      private IncomingBodyOwner,
                      private OutgoingBodyOwner {
@@ -33,27 +33,27 @@ class Stream final : public event::Disposable,
   Stream(ServerConnection& connection, int32_t id);
   ~Stream() override;
 
-  [[nodiscard]] int32_t id() const { return id_; }
   // The client has been sent (or will be) some of the answer.
   [[nodiscard]] bool response_begun() const { return response_begun_; }
   // We gave the stream up for reasons the client has no part in.
   [[nodiscard]] bool given_up() const { return given_up_; }
 
-  // -- what nghttp2 tells of the request. False: end the connection.
-  [[nodiscard]] bool on_field(std::string_view name, std::string_view value, bool trailer);
-  void on_head(bool end_stream);
-  void on_data(BodyInput& input, std::string_view data);
-  void on_end_stream();
+  // The connection has closed the stream.
   void on_closed();
-
-  // -- and of the response
-  void on_response_sent();
 
   // -- deadlines. The next moment at which something is overdue, or max.
   [[nodiscard]] MonotonicTime deadline() const;
   void on_deadline();
 
  private:
+  // StreamBase
+  bool on_field(std::string_view name, std::string_view value) override;
+  void on_fields_end(bool end_stream) override;
+  void on_data(BodyInput& input, std::string_view data) override;
+  void on_end_stream() override;
+  void on_end_sent() override;
+  OutgoingBody& outgoing() override { return response_body_; }
+
   const ConnectionFacts& facts() const override;
   void send_informational(http::Exchange& exchange, const http::ResponseHead& head) override;
   void send_response(http::Exchange& exchange, http::ResponseHead& head, http::BodySource* body) override;
@@ -71,17 +71,18 @@ class Stream final : public event::Disposable,
   void on_body_progress() override;
   void on_body_failed(const Error& error) override;
 
+  void on_head(bool end_stream);
   void submit_head(const http::ResponseHead& head, bool has_body, bool tunnel);
   void finish_exchange();
   void let_go_of_body();
-  void reset(uint32_t code);
+  void reset(ErrorCode code);
 
   ServerConnection& connection_;
   std::unique_ptr<http::Exchange> exchange_;
   RequestFields fields_;
   IncomingBody* request_body_ = nullptr;
   OutgoingBody response_body_;
-  int32_t id_;
+  bool head_seen_ = false;
   bool request_ended_ = false;
   bool response_begun_ = false;
   bool response_sent_ = false;   // END_STREAM has been framed

@@ -21,7 +21,7 @@ class IncomingBodyTest : public testing::Test, private IncomingBodyOwner, privat
   void arrive(const std::string& data) {
     input_.block = BlockRef(Block::allocate(data.size() + 100));
     std::memcpy(input_.block->data() + 50, data.data(), data.size());
-    body_->receive(input_, {input_.block->data() + 50, data.size()});
+    EXPECT_TRUE(body_->receive(input_, {input_.block->data() + 50, data.size()}));
     sent_ += data;
   }
   void pull_all() {
@@ -69,7 +69,7 @@ TEST_F(IncomingBodyTest, PiecesOfEverySizeAreKeptWhole) {
                             size_t{4095}, size_t{4096}, size_t{3}, size_t{16384}, size_t{7}}) {
     for (int i = 0; i < 3; ++i) arrive(std::string(size, letter = letter == 'z' ? 'a' : static_cast<char>(letter + 1)));
   }
-  body_->end();
+  EXPECT_TRUE(body_->end());
   pull_all();
   EXPECT_TRUE(ended_);
   EXPECT_EQ(got_, sent_);
@@ -79,7 +79,7 @@ TEST_F(IncomingBodyTest, PiecesOfEverySizeAreKeptWhole) {
 TEST_F(IncomingBodyTest, AWholeBodyOutlivesItsStreamAndAPartDoesNot) {
   make();
   arrive("whole");
-  body_->end();
+  EXPECT_TRUE(body_->end());
   body_->part();
   pull_all();
   EXPECT_EQ(got_, "whole");
@@ -124,7 +124,7 @@ TEST_F(IncomingBodyTest, FirstPiecesShareABlock) {
   EXPECT_EQ(BlockPool::bytes_in_use() - before, Block::kSmall);
   for (auto& body : bodies) {
     body_ = std::move(body);
-    body_->end();
+    EXPECT_TRUE(body_->end());
     pull_all();
     body_.reset();
   }
