@@ -94,7 +94,6 @@ bool ServerConnection::on_late_frame(const FrameHeader& frame) {
 
 void ServerConnection::on_stream_opened(int32_t id) {
   budget_.note_stream(worker().loop.now());
-  // Those count that are closed and still at work, too.
   if (alive_ >= limits_.max_streams) {
     refuse_stream(id);
     return;
@@ -137,7 +136,7 @@ void ServerConnection::on_stream_closed(StreamBase& base, ErrorCode) {
   worker().loop.defer_delete(std::unique_ptr<Stream>(&stream));
 }
 
-void ServerConnection::on_stream_destroyed() {
+void ServerConnection::on_stream_gone() {
   if (--alive_ > 0 || state() != State::kOpen) return;
   idle_since_ = worker().loop.now();
   expect_idleness();

@@ -55,7 +55,7 @@ class ServerConnection final : public Pooled<ServerConnection>, public Session {
   [[nodiscard]] http::ExchangeSink& sink() const { return sink_; }
   [[nodiscard]] http::Scheme scheme() const { return scheme_; }
   void on_request();
-  void on_stream_destroyed();
+  void on_stream_gone();
 
  private:
   // Session
@@ -90,7 +90,7 @@ class ServerConnection final : public Pooled<ServerConnection>, public Session {
   MonotonicTime header_since_ = MonotonicTime::max();   // a header block, or the preface, is not complete
   MonotonicTime idle_since_{};
   MonotonicTime drain_since_ = MonotonicTime::max();    // first GOAWAY; max: not draining, or the last one was sent
-  uint32_t alive_ = 0;  // Streams that exist: those closed in this turn too, whose backend work may not have stopped
+  uint32_t alive_ = 0;  // Streams at work: those that were reset in this turn, too
   uint32_t requests_ = 0;
   http::Scheme scheme_;
   bool draining_ = false;

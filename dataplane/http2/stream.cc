@@ -28,7 +28,11 @@ Stream::Stream(ServerConnection& connection, int32_t id)
       exchange_(new http::Exchange(connection.worker(), *this, connection.sink())),
       response_body_(connection, *this, *this, Origin::kUpstream) {}
 
-Stream::~Stream() { connection_.on_stream_destroyed(); }
+Stream::~Stream() { vacate(); }
+
+void Stream::vacate() {
+  if (!std::exchange(vacated_, true)) connection_.on_stream_gone();
+}
 
 const ConnectionFacts& Stream::facts() const { return connection_.facts(); }
 
@@ -119,6 +123,8 @@ void Stream::on_closed() {
   if (closed_) return;
   closed_ = true;
   finish_exchange();
+  // Whoever has its whole answer may ask anew at once. Work for one that was reset may go on for the rest of the turn.
+  if (response_sent_ && request_ended_) vacate();
 }
 
 // -- response ---------------------------------------------------------------------------------------------------------

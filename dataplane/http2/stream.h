@@ -75,6 +75,7 @@ class Stream final : public event::Disposable,
   void submit_head(const http::ResponseHead& head, bool has_body, bool tunnel);
   void finish_exchange();
   void let_go_of_body();
+  void vacate();
   void reset(ErrorCode code);
 
   ServerConnection& connection_;
@@ -89,6 +90,7 @@ class Stream final : public event::Disposable,
   bool reset_ = false;
   bool given_up_ = false;
   bool closed_ = false;
+  bool vacated_ = false;  // does not count any more against the limit on streams
 };
 
 }  // namespace headgate::http2
