@@ -17,10 +17,33 @@ constexpr uint64_t kHopByHop = bit(FieldId::kConnection) | bit(FieldId::kKeepAli
 // Known fields that a trailer section may carry: they describe the response after the fact.
 constexpr uint64_t kTrailerFields = bit(FieldId::kETag) | bit(FieldId::kServer) | bit(FieldId::kVia);
 
-bool is_protected_name(std::string_view name) {
-  return starts_with_ignore_case(name, "x-forwarded-") || starts_with_ignore_case(name, "content-") ||
-         starts_with_ignore_case(name, "sec-");
+constexpr std::array<std::string_view, 3> kProtectedPrefixes = {"x-forwarded-", "content-", "sec-"};
+// Framing, routing, authentication and the like (RFC 9110 6.5.1).
+constexpr std::array<std::string_view, 4> kForbiddenPrefixes = {"proxy-", "x-real-", "x-envoy-", "access-control-"};
+constexpr std::array<std::string_view, 12> kForbiddenNames = {
+    "age",    "alt-svc",     "authentication-info", "clear-site-data", "expires",          "max-forwards",
+    "pragma", "retry-after", "set-cookie2",         "upgrade-insecure-requests", "warning", "x-http-method-override"};
+
+// With which letters those begin: most trailers begin with another.
+constexpr uint32_t first_letters(const auto&... lists) {
+  uint32_t letters = 0;
+  const auto note = [&letters](const auto& list) {
+    for (const std::string_view name : list) letters |= 1U << (name.front() - 'a');
+  };
+  (note(lists), ...);
+  return letters;
 }
+constexpr uint32_t kForbiddenLetters = first_letters(kProtectedPrefixes, kForbiddenPrefixes, kForbiddenNames);
+
+template <size_t kSize>
+bool starts_with_any(std::string_view name, const std::array<std::string_view, kSize>& prefixes) {
+  for (const std::string_view prefix : prefixes) {
+    if (starts_with_ignore_case(name, prefix)) return true;
+  }
+  return false;
+}
+
+bool is_protected_name(std::string_view name) { return starts_with_any(name, kProtectedPrefixes); }
 
 // Is an unknown field named by one of the Connection fields?
 bool is_named(const HeaderMap& headers, std::string_view name) {
@@ -70,15 +93,10 @@ void strip_hop_by_hop(HeaderMap& headers, TeField te) {
 
 bool is_forbidden_trailer(FieldId id, std::string_view name) {
   if (id != FieldId::kOther) return (kTrailerFields & bit(id)) == 0;
-  if (is_protected_name(name)) return true;
-  if (starts_with_ignore_case(name, "proxy-") || starts_with_ignore_case(name, "x-real-") ||
-      starts_with_ignore_case(name, "x-envoy-") || starts_with_ignore_case(name, "access-control-")) {
-    return true;
-  }
-  constexpr std::array<std::string_view, 12> kNames = {
-      "age",    "alt-svc",     "authentication-info", "clear-site-data", "expires",          "max-forwards",
-      "pragma", "retry-after", "set-cookie2",         "upgrade-insecure-requests", "warning", "x-http-method-override"};
-  for (const std::string_view forbidden : kNames) {
+  const unsigned letter = name.empty() ? 32 : static_cast<uint8_t>(to_lower(name.front())) - unsigned{'a'};
+  if (letter >= 32 || (kForbiddenLetters >> letter & 1) == 0) return false;
+  if (is_protected_name(name) || starts_with_any(name, kForbiddenPrefixes)) return true;
+  for (const std::string_view forbidden : kForbiddenNames) {
     if (equals_ignore_case(name, forbidden)) return true;
   }
   return false;

@@ -33,41 +33,16 @@ uint8_t* bytes_of(std::string_view text) {
   return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));  // HPACK only reads
 }
 
-// The names we know in lower case, for the life of the process.
-class LowerNames {
- public:
-  LowerNames() {
-    for (size_t id = 0; id < kIds; ++id) {
-      const std::string_view name = http::field_name(static_cast<FieldId>(id));
-      HG_CHECK(name.size() <= texts_[id].size());
-      std::transform(name.begin(), name.end(), texts_[id].begin(), to_lower);
-      sizes_[id] = static_cast<uint8_t>(name.size());
-    }
-  }
-  [[nodiscard]] std::string_view of(FieldId id) const {
-    return {texts_[static_cast<size_t>(id)].data(), sizes_[static_cast<size_t>(id)]};
-  }
-
- private:
-  static constexpr size_t kIds = static_cast<size_t>(FieldId::kCount);
-  std::array<std::array<char, 24>, kIds> texts_{};
-  std::array<uint8_t, kIds> sizes_{};
-};
-
-std::string_view lower_name(FieldId id) {
-  static const LowerNames names;
-  return names.of(id);
-}
-
 }  // namespace
 
 void FieldArray::start(size_t most) {
-  if (most > kFew) many_.resize(most);
+  if (most <= few_.size()) return;
+  many_.resize(most);
+  fields_ = many_.data();
 }
 
 void FieldArray::add(std::string_view name, std::string_view value) {
-  nghttp2_nv& into = many_.empty() ? few_[size_] : many_[size_];
-  into = {bytes_of(name), bytes_of(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+  fields_[size_] = {bytes_of(name), bytes_of(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
   ++size_;
   text_bytes_ += name.size() + value.size();
 }

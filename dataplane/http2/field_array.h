@@ -30,7 +30,7 @@ class FieldArray {
   FieldArray(const FieldArray&) = delete;
   FieldArray& operator=(const FieldArray&) = delete;
 
-  [[nodiscard]] const nghttp2_nv* data() const { return many_.empty() ? few_.data() : many_.data(); }
+  [[nodiscard]] const nghttp2_nv* data() const { return fields_; }
   [[nodiscard]] size_t size() const { return size_; }
   // The encoded block is not longer: two changes of the table's size, and for each field a byte, lengths and the texts.
   [[nodiscard]] size_t most_bytes() const { return 12 + 12 * size_ + text_bytes_; }
@@ -48,6 +48,7 @@ class FieldArray {
 
   std::array<nghttp2_nv, kFew> few_;
   std::vector<nghttp2_nv> many_;  // instead, for heads larger than usual
+  nghttp2_nv* fields_ = few_.data();
   size_t size_ = 0;
   size_t text_bytes_ = 0;
   std::array<char, 3> status_{};

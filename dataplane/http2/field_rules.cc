@@ -1,6 +1,9 @@
 #include "dataplane/http2/field_rules.h"
 
 #include <algorithm>
+#include <cstring>
+
+#include "dataplane/base/check.h"
 
 namespace headgate::http2 {
 
@@ -17,7 +20,43 @@ constexpr std::array<uint8_t, 256> kNameFlaws = [] {
   return flaws;
 }();
 
+// The high bit of a byte: it is below 0x20, or 0x7f. A borrow may mark one too many, which is looked at again.
+uint64_t control_bits(uint64_t word) {
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  const uint64_t below = (word - kOnes * 0x20) & ~word;
+  const uint64_t deleted = ((word ^ kOnes * 0x7f) - kOnes) & ~(word ^ kOnes * 0x7f);
+  return (below | deleted) & (kOnes * 0x80);
+}
+
+template <typename Word>
+uint64_t load(const char* from) {
+  Word word;
+  std::memcpy(&word, from, sizeof(word));
+  return word;
+}
+
 bool is_space(char c) { return c == ' ' || c == '\t'; }
+
+// The names we know in lower case, for the life of the process.
+class LowerNames {
+ public:
+  LowerNames() {
+    for (size_t id = 0; id < kIds; ++id) {
+      const std::string_view name = http::field_name(static_cast<FieldId>(id));
+      HG_CHECK(name.size() <= texts_[id].size());
+      std::transform(name.begin(), name.end(), texts_[id].begin(), to_lower);
+      sizes_[id] = static_cast<uint8_t>(name.size());
+    }
+  }
+  [[nodiscard]] std::string_view of(FieldId id) const {
+    return {texts_[static_cast<size_t>(id)].data(), sizes_[static_cast<size_t>(id)]};
+  }
+
+ private:
+  static constexpr size_t kIds = static_cast<size_t>(FieldId::kCount);
+  std::array<std::array<char, 24>, kIds> texts_{};
+  std::array<uint8_t, kIds> sizes_{};
+};
 
 // Fields of HTTP/1's connections (RFC 9113 8.2.2).
 bool is_of_connection(FieldId id) {
@@ -33,26 +72,30 @@ bool is_of_connection(FieldId id) {
 
 }  // namespace
 
+std::string_view lower_name(FieldId id) {
+  static const LowerNames names;
+  return names.of(id);
+}
+
 uint8_t flaws_of_name(std::string_view name) {
   uint8_t flaws = name.empty() ? kNameInvalid : 0;
   for (const char c : name) flaws |= kNameFlaws[static_cast<uint8_t>(c)];
   return flaws;
 }
 
+// The last word overlaps the one before: no value has a tail that is read byte by byte, but the shortest.
 bool is_clean_value(std::string_view value) {
-  constexpr uint64_t kOnes = 0x0101010101010101;
-  constexpr uint64_t kHigh = 0x8080808080808080;
-  const char* at = value.data();
-  size_t left = value.size();
-  for (; left >= 8; at += 8, left -= 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, at, sizeof(word));
-    // The high bit of a byte: it is below 0x20; it is 0x7f. A borrow may mark one too many, which is looked at again.
-    const uint64_t below = (word - kOnes * 0x20) & ~word;
-    const uint64_t deleted = ((word ^ kOnes * 0x7f) - kOnes) & ~(word ^ kOnes * 0x7f);
-    if (((below | deleted) & kHigh) != 0 && !is_field_value({at, 8})) return false;
+  const char* const text = value.data();
+  const size_t size = value.size();
+  if (size < 4) return is_field_value(value);
+  uint64_t controls = 0;
+  if (size < 8) {
+    controls = control_bits(load<uint32_t>(text) | load<uint32_t>(text + size - 4) << 32);
+  } else {
+    for (size_t at = 0; at + 8 < size; at += 8) controls |= control_bits(load<uint64_t>(text + at));
+    controls |= control_bits(load<uint64_t>(text + size - 8));
   }
-  return is_field_value({at, left});
+  return controls == 0 || is_field_value(value);
 }
 
 bool is_http2_value(std::string_view value) {
@@ -75,7 +118,8 @@ PseudoField pseudo_field(std::string_view name) {
 
 bool FieldRules::allow(FieldId id, std::string_view name, std::string_view value) {
   allowed_ = 0;  // pseudo-fields come first
-  if (flaws_of_name(name) != 0 || !is_http2_value(value) || is_of_connection(id)) return false;
+  const bool good_name = id != FieldId::kOther ? name == lower_name(id) : flaws_of_name(name) == 0;
+  if (!good_name || !is_http2_value(value) || is_of_connection(id)) return false;
   return id != FieldId::kTe || equals_ignore_case(value, "trailers");
 }
 

@@ -8,7 +8,6 @@
 
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <string_view>
 
 #include "dataplane/base/text.h"
@@ -16,11 +15,14 @@
 
 namespace headgate::http2 {
 
+// As HTTP/2 writes it; static. Empty for kOther.
+std::string_view lower_name(http::FieldId id);
+
 // Bits, so that one pass over a name finds both.
 inline constexpr uint8_t kNameInvalid = 1;  // not a token
 inline constexpr uint8_t kNameUpper = 2;    // not in lower case
 uint8_t flaws_of_name(std::string_view name);
-// As is_field_value(), eight bytes at a time: most values have no byte that must be looked at.
+// As is_field_value(), eight bytes at a time.
 bool is_clean_value(std::string_view value);
 // The same, and no white space at either end.
 bool is_http2_value(std::string_view value);

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "dataplane/http2/field_array.h"
 #include "dataplane/http2/session.h"
 
 namespace headgate::http2 {
@@ -65,7 +64,6 @@ void OutgoingBody::on_end(const http::Trailers* trailers) {
     for (const http::Field& field : trailers->fields()) {
       trailers_->add(field.id, arena_->copy(field.name), arena_->copy(field.value));
     }
-    if (FieldArray(*trailers_).size() == 0) trailers_ = nullptr;  // none that may be sent
   }
   session_.want_send(*this);
 }

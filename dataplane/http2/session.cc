@@ -45,7 +45,7 @@ void Session::begin(std::span<const SettingEntry> settings, int32_t stream_windo
 void Session::put(StreamBase& stream) {
   stream.send_window_ = peer_.initial_window;
   stream.receive_window_ = FlowWindow(stream_window_);
-  streams_.insert(stream.id_, stream);
+  streams_.insert(stream);
 }
 
 void Session::take_stream(StreamBase& stream) { put(stream); }
@@ -58,7 +58,7 @@ void Session::refuse_stream(int32_t id) {
 void Session::forget_stream(StreamBase& stream) {
   stream.closed_ = true;
   stream.ListNode<DueTag>::unlink();
-  if (stream.id_ != 0) streams_.erase(stream.id_);
+  streams_.erase(stream);
 }
 
 void Session::submit_request(StreamBase& stream) {
@@ -215,22 +215,36 @@ void Session::frame_part(OutgoingBody& body) {
   const size_t size = std::min(static_cast<size_t>(window), body.held());
   if (size == 0 && body.held() > 0) return;
   const bool last = body.ended() && size == body.held();
-  const http::Trailers* const trailers = last ? body.trailers() : nullptr;
-  if (size > 0 || trailers == nullptr) {
-    stream.send_window_ -= static_cast<int32_t>(size);
-    send_window_ -= static_cast<int64_t>(size);
-    budget_.note_data_frame();
-    writer_.data(stream.id_, body.take(size), last && trailers == nullptr);
-    body.on_framed(size);
-  }
+  stream.send_window_ -= static_cast<int32_t>(size);
+  send_window_ -= static_cast<int64_t>(size);
   if (last) {
-    if (trailers != nullptr) writer_.head(stream.id_, FieldArray(*trailers), true);
-    body.on_end_framed();
-    stream.local_ended_ = true;
-    process_due(stream);
-  } else if (body.waiting()) {
-    ready_.push_back(body);
+    frame_end(body, size);
+  } else {
+    frame_data(body, size, false);
+    if (body.waiting()) ready_.push_back(body);
   }
+}
+
+void Session::frame_data(OutgoingBody& body, size_t size, bool end_stream) {
+  budget_.note_data_frame();
+  writer_.data(body.stream().id_, body.take(size), end_stream);
+  body.on_framed(size);
+}
+
+// What is left of the body, and its trailers when there are any that may be sent.
+void Session::frame_end(OutgoingBody& body, size_t size) {
+  StreamBase& stream = body.stream();
+  if (body.trailers() == nullptr) {
+    frame_data(body, size, true);
+  } else if (const FieldArray fields(*body.trailers()); fields.size() == 0) {
+    frame_data(body, size, true);
+  } else {
+    if (size > 0) frame_data(body, size, false);
+    writer_.head(stream.id_, fields, true);
+  }
+  body.on_end_framed();
+  stream.local_ended_ = true;
+  process_due(stream);
 }
 
 // Frames until the queue is full or nothing more can be said.

@@ -186,6 +186,8 @@ class Session : public event::Disposable, private net::StreamObserver {
   void send();
   void gather();
   void frame_part(OutgoingBody& body);
+  void frame_data(OutgoingBody& body, size_t size, bool end_stream);
+  void frame_end(OutgoingBody& body, size_t size);
   void resume_later();
   [[nodiscard]] bool over_budget(size_t bytes);
   [[nodiscard]] bool is_over() const { return (peer_leaving_ || said_goaway_) && streams_.empty(); }

@@ -43,7 +43,9 @@ class StreamBase : public ListNode<DueTag> {
 
  private:
   friend class Session;
+  friend class StreamMap;
 
+  StreamBase* next_in_map_ = nullptr;
   int32_t id_;
   int32_t send_window_ = 0;       // negative after the peer made all windows smaller
   FlowWindow receive_window_{0};
