@@ -37,26 +37,28 @@ uint64_t load(const char* from) {
 
 bool is_space(char c) { return c == ' ' || c == '\t'; }
 
-// The names we know in lower case, for the life of the process.
+// The names we know in lower case.
 class LowerNames {
  public:
   LowerNames() {
     for (size_t id = 0; id < kIds; ++id) {
       const std::string_view name = http::field_name(static_cast<FieldId>(id));
-      HG_CHECK(name.size() <= texts_[id].size());
+      HG_CHECK(name.size() <= kMaxName);
       std::transform(name.begin(), name.end(), texts_[id].begin(), to_lower);
-      sizes_[id] = static_cast<uint8_t>(name.size());
+      names_[id] = {texts_[id].data(), name.size()};
     }
   }
-  [[nodiscard]] std::string_view of(FieldId id) const {
-    return {texts_[static_cast<size_t>(id)].data(), sizes_[static_cast<size_t>(id)]};
-  }
+  LowerNames(const LowerNames&) = delete;
+  LowerNames& operator=(const LowerNames&) = delete;
+  [[nodiscard]] std::string_view of(FieldId id) const { return names_[static_cast<size_t>(id)]; }
 
  private:
   static constexpr size_t kIds = static_cast<size_t>(FieldId::kCount);
-  std::array<std::array<char, 24>, kIds> texts_{};
-  std::array<uint8_t, kIds> sizes_{};
+  static constexpr size_t kMaxName = 24;
+  std::array<std::array<char, kMaxName>, kIds> texts_{};
+  std::array<std::string_view, kIds> names_{};
 };
+const LowerNames kLowerNames;
 
 // Fields of HTTP/1's connections (RFC 9113 8.2.2).
 bool is_of_connection(FieldId id) {
@@ -72,10 +74,7 @@ bool is_of_connection(FieldId id) {
 
 }  // namespace
 
-std::string_view lower_name(FieldId id) {
-  static const LowerNames names;
-  return names.of(id);
-}
+std::string_view lower_name(FieldId id) { return kLowerNames.of(id); }
 
 uint8_t flaws_of_name(std::string_view name) {
   uint8_t flaws = name.empty() ? kNameInvalid : 0;
