@@ -40,8 +40,6 @@ class FrameReader {
   [[nodiscard]] bool padding_too_long() const { return padding_too_long_; }
   // From kFixed on: bytes of this frame that are neither fixed nor content.
   [[nodiscard]] size_t padding() const { return padding_; }
-  // In the middle of a frame, or of the preface.
-  [[nodiscard]] bool in_frame() const { return part_ != Part::kHeader || partial_size_ > 0; }
 
  private:
   static constexpr size_t kMaxFixed = 6 * kMaxSettings;

@@ -1,4 +1,4 @@
-// text_of.h -- bytes as nghttp2 hands them out, as text; and text as the fields that it takes.
+// text_of.h -- bytes as nghttp2 hands them out, as text; and text as the fields that it takes. For its sessions.
 // Thread: any.   Owner: nobody; the text is valid as long as the bytes.
 #pragma once
 

@@ -488,7 +488,7 @@ TEST_F(ServerTest, DrainsInTwoSteps) {
   EXPECT_TRUE(saw_eof_);
 }
 
-// An idle connection gives memory back that nghttp2 still points to: streams it keeps there must survive that.
+// An idle connection gives memory back, and takes it again.
 TEST_F(ServerTest, ARestedConnectionGoesOn) {
   handler_ = [](http::Exchange& exchange) {
     const std::string text(50, exchange.request().path.back());
@@ -510,6 +510,121 @@ TEST_F(ServerTest, ARestedConnectionGoesOn) {
   }
   EXPECT_TRUE(goaways_.empty());
   EXPECT_EQ(ended_, 80);
+}
+
+// What comes for streams that nobody reads any more must not use up the window of the connection.
+TEST_F(ServerTest, BytesNobodyWantsAreGivenBack) {
+  handler_ = [](http::Exchange& exchange) { exchange.respond_text(413, "text/plain", "no"); };
+  turn();
+  std::vector<Upload> uploads(60, Upload{std::string(200000, 'x'), 0, true});
+  for (Upload& upload : uploads) {
+    const int32_t id = request(get("/", {}, "POST"), &upload);
+    turn(3);
+    EXPECT_EQ(got_[id].field(":status"), "413");
+    // The client did not stop in time: all of it is on its way.
+    raw(frame(NGHTTP2_DATA, 0, static_cast<uint32_t>(id), std::string(16384, 'y')));
+    turn(2);
+  }
+  EXPECT_TRUE(goaways_.empty());
+  handler_ = [](http::Exchange& exchange) { exchange.respond(exchange.request_body()); };
+  Upload last{std::string(500000, 'z'), 0, false};
+  const int32_t id = request(get("/", {}, "POST"), &last);
+  turn(60);
+  EXPECT_TRUE(got_[id].body == last.data);
+}
+
+TEST_F(ServerTest, MoreThanTheWindowOfAStreamEndsTheStream) {
+  handler_ = [](http::Exchange&) {};  // reads nothing
+  Upload nothing_yet{"", 0, true};
+  ASSERT_EQ(request(get("/", {}, "POST"), &nothing_yet), 1);
+  turn();
+  for (int i = 0; i < 8; ++i) raw(frame(NGHTTP2_DATA, 0, 1, std::string(16384, 'x')));
+  turn();
+  EXPECT_FALSE(got_[1].reset);
+  raw(frame(NGHTTP2_DATA, 0, 1, "x"));
+  turn();
+  EXPECT_EQ(got_[1].reset.value_or(0), uint32_t{NGHTTP2_FLOW_CONTROL_ERROR});
+  EXPECT_TRUE(goaways_.empty());
+}
+
+// RFC 9113 6.9.2: a window may become less than nothing, and has to be paid back first.
+TEST_F(ServerTest, AWindowMadeSmallerIsPaidBack) {
+  const std::string text(60000, 't');
+  handler_ = [&](http::Exchange& exchange) { exchange.respond_text(200, "text/plain", text); };
+  take_ = false;
+  turn();
+  const int32_t id = request(get("/"));
+  turn();
+  ASSERT_EQ(got_[id].body.size(), 60000U);
+  const int32_t second = request(get("/"));
+  turn();
+  EXPECT_EQ(got_[second].body.size(), 5535U);  // of the connection's window
+  const nghttp2_settings_entry small = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 100};
+  nghttp2_submit_settings(client_, 0, &small, 1);
+  turn();
+  held_ = 60000;
+  give_back(id);  // of the connection; the stream's is at 100 - 5535
+  turn();
+  EXPECT_EQ(got_[second].body.size(), 5535U);
+  nghttp2_submit_window_update(client_, 0, second, 5435);
+  turn();
+  EXPECT_EQ(got_[second].body.size(), 5535U);
+  nghttp2_submit_window_update(client_, 0, second, 60000);
+  turn();
+  EXPECT_EQ(got_[second].body, text);
+  EXPECT_TRUE(got_[second].ended);
+}
+
+TEST_F(ServerTest, TheEndOfAStreamNeedsNoWindow) {
+  handler_ = [](http::Exchange& exchange) {
+    auto* body = exchange.arena().make<test::ScriptedBody>(exchange.worker().loop, std::vector<std::string>{"x"},
+                                                           test::ScriptedBody::Pace::kLater);
+    if (exchange.request().path == "/large") {
+      exchange.respond_text(200, "text/plain", exchange.arena().copy(std::string(70000, 'x')));
+    } else {
+      exchange.respond(body);
+    }
+  };
+  take_ = false;
+  turn();
+  const int32_t one = request(get("/large"));
+  turn();
+  EXPECT_EQ(got_[one].body.size(), 65535U);  // the connection's window is shut
+  handler_ = [](http::Exchange& exchange) {
+    exchange.respond(exchange.arena().make<test::ScriptedBody>(exchange.worker().loop, std::vector<std::string>{},
+                                                               test::ScriptedBody::Pace::kLater));
+  };
+  const int32_t two = request(get("/empty"));
+  turn(10);
+  EXPECT_EQ(got_[two].field(":status"), "200");
+  EXPECT_TRUE(got_[two].ended);
+}
+
+TEST_F(ServerTest, BodiesAreAsLongAsTheySay) {
+  handler_ = [](http::Exchange& exchange) { exchange.respond(exchange.request_body()); };
+  for (const char* length : {"4", "6"}) {
+    Upload upload{"12345", 0, false};
+    const int32_t id = request(get("/", {{"content-length", length}}, "POST"), &upload);
+    turn(10);
+    EXPECT_EQ(got_[id].reset.value_or(0), uint32_t{NGHTTP2_PROTOCOL_ERROR}) << length;
+    EXPECT_FALSE(got_[id].ended);
+  }
+}
+
+TEST_F(ServerTest, RequestsBehindTheLastGoawayAreIgnored) {
+  handler_ = [](http::Exchange&) {};
+  turn();
+  const std::string head("\x82\x86\x84\x41\x01" "a\x40\x01x\x01y");  // x: y goes to the table
+  ASSERT_EQ(request(get("/")), 1);
+  turn();
+  server_->drain();
+  pass(seconds(2));
+  ASSERT_EQ(goaways_.size(), 2U);
+  raw(frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 3, head) + frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 3, "xyz"));
+  turn();
+  EXPECT_EQ(started_, 1);
+  EXPECT_EQ(goaways_.size(), 2U);
+  EXPECT_FALSE(closed_);
 }
 
 TEST_F(ServerTest, IdleConnectionsEnd) {
