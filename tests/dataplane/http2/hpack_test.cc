@@ -11,11 +11,9 @@
 namespace headgate::http2 {
 namespace {
 
-using Block = std::string;
-
-Block encode(HeaderEncoder& encoder, std::string_view name, std::string_view value) {
+std::string encode(HeaderEncoder& encoder, std::string_view name, std::string_view value) {
   const std::array<nghttp2_nv, 2> fields{field_of(":path", "/a"), field_of(name, value)};
-  Block block(36 + 5 + name.size() + value.size(), '\0');
+  std::string block(36 + 5 + name.size() + value.size(), '\0');
   block.resize(encoder.encode(fields.data(), fields.size(), block.data(), block.size()));
   return block;
 }
@@ -36,7 +34,7 @@ TEST(Hpack, AnyCut) {
   HeaderEncoder encoder;
   HeaderDecoder decoder;
   for (size_t cut = 0;; ++cut) {
-    const Block block = encode(encoder, "x-name", "value " + std::to_string(cut));
+    const std::string block = encode(encoder, "x-name", "value " + std::to_string(cut));
     if (cut > block.size()) break;
     EXPECT_EQ(decode(decoder, {block.substr(0, cut), block.substr(cut)}), ":path=/a;x-name=value " + std::to_string(cut) + ";");
   }
@@ -46,12 +44,12 @@ TEST(Hpack, RepeatedFieldsCostAByteUnlessThePeerWantsNoTable) {
   HeaderEncoder encoder;
   HeaderDecoder decoder;
   (void)decode(decoder, {encode(encoder, "x-name", "some value")});
-  const Block again = encode(encoder, "x-name", "some value");
+  const std::string again = encode(encoder, "x-name", "some value");
   EXPECT_LE(again.size(), 5U);
   EXPECT_EQ(decode(decoder, {again}), ":path=/a;x-name=some value;");
   encoder.set_table_size(0);
   for (int i = 0; i < 2; ++i) {
-    const Block block = encode(encoder, "x-name", "some value");
+    const std::string block = encode(encoder, "x-name", "some value");
     EXPECT_GE(block.size(), 10U);
     EXPECT_EQ(decode(decoder, {block}), ":path=/a;x-name=some value;");
   }
@@ -60,7 +58,7 @@ TEST(Hpack, RepeatedFieldsCostAByteUnlessThePeerWantsNoTable) {
 TEST(Hpack, WhatIsNoBlock) {
   HeaderDecoder unfinished;
   HeaderEncoder encoder;
-  const Block block = encode(encoder, "x-name", "value");
+  const std::string block = encode(encoder, "x-name", "value");
   EXPECT_EQ(decode(unfinished, {std::string_view(block).substr(0, block.size() - 1)}), "unfinished");
   HeaderDecoder decoder;
   EXPECT_EQ(decode(decoder, {"\xff\xff\xff\xff\xff\xff"}), "malformed");  // an index far behind the table
