@@ -42,13 +42,11 @@ void Session::begin(std::span<const SettingEntry> settings, int32_t stream_windo
 
 // -- streams ----------------------------------------------------------------------------------------------------------
 
-void Session::put(StreamBase& stream) {
+void Session::take_stream(StreamBase& stream) {
   stream.send_window_ = peer_.initial_window;
   stream.receive_window_ = FlowWindow(stream_window_);
   streams_.insert(stream);
 }
-
-void Session::take_stream(StreamBase& stream) { put(stream); }
 
 void Session::refuse_stream(int32_t id) {
   writer_.reset(id, ErrorCode::kRefusedStream);
@@ -116,13 +114,14 @@ void Session::process_due(StreamBase& stream) {
     stream.opens_ = false;
     stream.id_ = next_stream_;
     next_stream_ = next_stream_ > kMaxStreamId - 2 ? 0 : next_stream_ + 2;
-    put(stream);
+    take_stream(stream);
     stream.write_request();
   }
   if (stream.local_ended_ && !stream.end_told_) {
     stream.end_told_ = true;
     stream.on_end_sent();
   }
+  if (stream.closed_) return;  // with the connection
   if (!stream.reset_queued_) {
     close_if_ended(stream);
     return;
@@ -249,7 +248,6 @@ void Session::frame_end(OutgoingBody& body, size_t size) {
 
 // Frames until the queue is full or nothing more can be said.
 void Session::gather() {
-  writer_.catch_up();
   while (!writer_.full()) {
     StreamBase* const stream = due_.pop_front();
     if (stream == nullptr) break;
@@ -271,6 +269,7 @@ void Session::send() {
       if (body == nullptr) break;
       body->pull();
     }
+    writer_.catch_up();
     if (state_ == State::kOpen) gather();
     if (refused_ && state_ == State::kOpen) {
       fail(failure_, protocol_error());

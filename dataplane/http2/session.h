@@ -112,7 +112,7 @@ class Session : public event::Disposable, private net::StreamObserver {
   // Ids are left.
   [[nodiscard]] bool can_open() const { return next_stream_ > 0; }
   [[nodiscard]] bool send_window_shut() const { return send_window_ <= 0; }
-  void take_stream(StreamBase& stream);    // of the peer: takes part from now on
+  void take_stream(StreamBase& stream);    // has its id: takes part from now on
   void refuse_stream(int32_t id);          // of the peer: will not
   void forget_stream(StreamBase& stream);  // no frame tells of it
 
@@ -167,7 +167,6 @@ class Session : public event::Disposable, private net::StreamObserver {
   [[nodiscard]] bool on_reset(int32_t id, ErrorCode code);
 
   // -- streams
-  void put(StreamBase& stream);
   void end_remote(StreamBase& stream);
   void close_stream(StreamBase& stream, ErrorCode code);
   void process_due(StreamBase& stream);
