@@ -62,6 +62,12 @@ def calls(connections, streams):
                                   f"http://127.0.0.1:{port}/test.Service/Call"]
 
 
+def answers(connections, streams):
+    """gRPC as far as nobody looks into it: no message up, 64 bytes down, and no trailers."""
+    return lambda port, seconds: ["h2load", "-t1", f"-c{connections}", f"-m{streams}", "-D", str(seconds), *GRPC_FIELDS,
+                                  f"http://127.0.0.1:{port}/index.html"]
+
+
 def exact_calls(connections=2, streams=32):
     return lambda port, requests: ["h2load", "-t1", f"-c{connections}", f"-m{streams}", f"-n{requests}", "-d", BENCH.message, *GRPC_FIELDS,
                                    f"http://127.0.0.1:{port}/test.Service/Call"]
@@ -78,6 +84,7 @@ CASES = [
     Case("h2 TLS to h1 16x32", "tls", h2(), measure.h2load, count=exact_h2(), goal={"haproxy": 1.05, "nginx": 1.6}),
     Case("gRPC h2 to h2 16x32", "grpc", calls(16, 32), measure.h2load, count=exact_calls(), body=len(MESSAGE),
          goal={"haproxy": 1.3, "nginx": 7.0}),
+    Case("h2 to h2, no trailers 16x32", "h2", answers(16, 32), measure.h2load, goal={"haproxy": 1.3, "nginx": 7.0}),
     Case("gRPC h2 to h2 64x1", "grpc", calls(64, 1), measure.h2load, count=exact_calls(16, 1), body=len(MESSAGE)),
     Case("new connection", "proxy", wrk(headers=("Connection: close",)), measure.wrk, goal={"nginx": 1.0}),
     Case("tls handshake", "tls", lambda port, seconds: [BENCH.tool("perf_handshake"), port, seconds, "full"], measure.handshakes),
@@ -94,7 +101,7 @@ CASES = [
 ]
 MEMORY_CASES = ("idle connection", "idle memory")
 LATENCY_CASE = "latency"
-DEFAULT = [case.name for case in CASES if case.job in ("proxy", "proxy10k", "proxy100k", "static", "tls", "tlsstatic", "grpc")]
+DEFAULT = [case.name for case in CASES if case.job in ("proxy", "proxy10k", "proxy100k", "static", "tls", "tlsstatic", "grpc", "h2")]
 BENCH = None
 
 
@@ -106,7 +113,7 @@ class Bench:
         self.may_build = options.build_peers
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="headgate-perf-"))
         self.directory.chmod(0o755)
-        self.backend_ports = {name: peers.free_port() for name in ("tiny", "10k", "100k", "grpc")}
+        self.backend_ports = {name: peers.free_port() for name in ("tiny", "10k", "100k", "grpc", "h2")}
         self.message = self.directory / "message"
         self.message.write_bytes(MESSAGE)
         self.udp_port, self.iperf_port = peers.free_port(), peers.free_port()
@@ -155,8 +162,9 @@ class Bench:
         for name, size in (("tiny", 0), ("10k", 10240), ("100k", 102400)):
             measure.start([self.tool("perf_backend"), "http", self.backend_ports[name], size], measure.LOAD_CORE)
         if shutil.which("nghttpd"):
-            measure.start(["nghttpd", "--no-tls", "-a", "127.0.0.1", "-d", self.www, "--trailer", "grpc-status: 0",
-                           "-m", "1000", "-w", "20", "-W", "24", self.backend_ports["grpc"]], measure.LOAD_CORE)
+            for name, trailer in (("grpc", ("--trailer", "grpc-status: 0")), ("h2", ())):
+                measure.start(["nghttpd", "--no-tls", "-a", "127.0.0.1", "-d", self.www, *trailer,
+                               "-m", "1000", "-w", "20", "-W", "24", self.backend_ports[name]], measure.LOAD_CORE)
         measure.start([self.tool("perf_backend"), "udp", self.udp_port], measure.LOAD_CORE)
         if shutil.which("iperf3"):
             measure.start(["iperf3", "-s", "-p", self.iperf_port], measure.LOAD_CORE)

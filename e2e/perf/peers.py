@@ -8,7 +8,7 @@ import socket
 import subprocess
 
 # What a system is asked to do. Every job of every peer has a port of its own.
-JOBS = ("proxy", "proxy10k", "proxy100k", "static", "tls", "tlsstatic", "grpc", "tcp", "tcpbulk", "udp", "dns")
+JOBS = ("proxy", "proxy10k", "proxy100k", "static", "tls", "tlsstatic", "grpc", "h2", "tcp", "tcpbulk", "udp", "dns")
 
 _ports = random.Random()
 
@@ -61,7 +61,7 @@ class Peer:
 
 class Headgate(Peer):
     name = "headgate"
-    jobs = ("proxy", "proxy10k", "proxy100k", "static", "tls", "tlsstatic", "grpc")
+    jobs = ("proxy", "proxy10k", "proxy100k", "static", "tls", "tlsstatic", "grpc", "h2")
 
     @staticmethod
     def available(bench):
@@ -75,9 +75,9 @@ class Headgate(Peer):
             if job in ("static", "tlsstatic"):
                 rules.append({"listener": job, "handler": "static", "root": str(self.bench.www)})
             else:
-                target = {"proxy10k": "10k", "proxy100k": "100k", "grpc": "grpc"}.get(job, "tiny")
+                target = {"proxy10k": "10k", "proxy100k": "100k", "grpc": "grpc", "h2": "h2"}.get(job, "tiny")
                 rules.append({"listener": job, "handler": "proxy", "path": "/**", "proxy_pass": f"upstream://{target}"})
-        upstreams = {name: {"targets": [f"{'grpc' if name == 'grpc' else 'http'}://127.0.0.1:{port}"], "keep_alive": {"connections": 512}}
+        upstreams = {name: {"targets": [f"{'grpc' if name in ('grpc', 'h2') else 'http'}://127.0.0.1:{port}"], "keep_alive": {"connections": 512}}
                      for name, port in back.items()}
         config = {"listen": listen, "upstreams": upstreams, "tls": {"cert": str(self.bench.cert), "key": str(self.bench.key)}, "backlog": 4096,
                   "timeouts": {"idle": 300}, "logging": {"access_log": "off", "level": "warn"}, "dispatch": rules}
@@ -118,7 +118,7 @@ class Headgate(Peer):
 
 class Nginx(Peer):
     name = "nginx"
-    jobs = ("proxy", "proxy10k", "proxy100k", "static", "tls", "tlsstatic", "grpc", "tcp", "tcpbulk", "udp")
+    jobs = ("proxy", "proxy10k", "proxy100k", "static", "tls", "tlsstatic", "grpc", "h2", "tcp", "tcpbulk", "udp")
 
     @staticmethod
     def available(bench):
@@ -134,11 +134,11 @@ class Nginx(Peer):
         tls = f"ssl_certificate {bench.cert}; ssl_certificate_key {bench.key}; ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets on;"
         bodies = {"proxy": pass_to("tiny"), "proxy10k": pass_to("k10"), "proxy100k": pass_to("k100"), "static": f"root {bench.www};",
                   "tls": tls + pass_to("tiny"), "tlsstatic": f"{tls} root {bench.www};",
-                  "grpc": "location / { grpc_pass grpc://grpc; }"}
-        servers = "\n".join(f"server {{ listen 127.0.0.1:{ports[job]} {'ssl http2' if job.startswith('tls') else 'http2' if job == 'grpc' else ''} backlog=4096; {bodies[job]} }}"
+                  "grpc": "location / { grpc_pass grpc://grpc; }", "h2": "location / { grpc_pass grpc://h2; }"}
+        servers = "\n".join(f"server {{ listen 127.0.0.1:{ports[job]} {'ssl http2' if job.startswith('tls') else 'http2' if job in ('grpc', 'h2') else ''} backlog=4096; {bodies[job]} }}"
                             for job in jobs if job in bodies)
         pools = "\n".join(f"upstream {name} {{ server 127.0.0.1:{bench.backend_ports[key]}; keepalive 512; keepalive_requests 1000000000; }}"
-                          for name, key in (("tiny", "tiny"), ("k10", "10k"), ("k100", "100k"), ("grpc", "grpc")))
+                          for name, key in (("tiny", "tiny"), ("k10", "10k"), ("k100", "100k"), ("grpc", "grpc"), ("h2", "h2")))
         module = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
         stream = ""
         if module.exists() and "tcp" in jobs:
@@ -167,7 +167,7 @@ types {{ application/octet-stream bin; text/html html; }} {paths}
 
 class Haproxy(Peer):
     name = "haproxy"
-    jobs = ("proxy", "proxy10k", "proxy100k", "tls", "grpc", "tcp", "tcpbulk")
+    jobs = ("proxy", "proxy10k", "proxy100k", "tls", "grpc", "h2", "tcp", "tcpbulk")
 
     @staticmethod
     def available(bench):
@@ -179,13 +179,13 @@ class Haproxy(Peer):
 
     def text(self, jobs):
         bench, ports = self.bench, self.ports
-        backs = {"proxy": "tiny", "proxy10k": "10k", "proxy100k": "100k", "tls": "tiny", "grpc": "grpc"}
+        backs = {"proxy": "tiny", "proxy10k": "10k", "proxy100k": "100k", "tls": "tiny", "grpc": "grpc", "h2": "h2"}
         text = ("global\n  nbthread 1\n  maxconn 9000\n  no strict-limits\n  maxpipes 200\ndefaults\n  mode http\n  timeout client 300s\n"
                 "  timeout server 300s\n  timeout connect 5s\n  timeout http-keep-alive 300s\n  http-reuse always\n  option http-keep-alive\n")
         for job, key in backs.items():
             if job in jobs:
-                tls = f" ssl crt {bench.pem} alpn h2,http/1.1" if job == "tls" else " proto h2" if job == "grpc" else ""
-                proto = " proto h2" if job == "grpc" else ""
+                tls = f" ssl crt {bench.pem} alpn h2,http/1.1" if job == "tls" else " proto h2" if job in ("grpc", "h2") else ""
+                proto = " proto h2" if job in ("grpc", "h2") else ""
                 text += (f"frontend {job}\n  bind 127.0.0.1:{ports[job]}{tls}\n  default_backend b_{job}\n"
                          f"backend b_{job}\n  server s 127.0.0.1:{bench.backend_ports[key]}{proto} pool-max-conn 512\n")
         for job, port in (("tcp", bench.backend_ports["tiny"]), ("tcpbulk", bench.iperf_port)):
