@@ -39,6 +39,7 @@ std::string_view grpc_status_name(uint32_t code) {
 bool is_grpc(const HeaderMap& headers) {
   if (!headers.has(FieldId::kContentType)) return false;
   const std::string_view type = headers.get(FieldId::kContentType);
+  if (type == kGrpcType) [[likely]] return true;
   if (!starts_with_ignore_case(type, kGrpcType)) return false;
   return type.size() == kGrpcType.size() || type[kGrpcType.size()] == '+' || type[kGrpcType.size()] == ';' ||
          is_space(type[kGrpcType.size()]);

@@ -29,10 +29,6 @@ bool ends_here(FieldId id) {
   }
 }
 
-uint8_t* bytes_of(std::string_view text) {
-  return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));  // HPACK only reads
-}
-
 }  // namespace
 
 void FieldArray::start(size_t most) {
@@ -41,16 +37,10 @@ void FieldArray::start(size_t most) {
   fields_ = many_.data();
 }
 
-void FieldArray::add(std::string_view name, std::string_view value) {
-  fields_[size_] = {bytes_of(name), bytes_of(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
-  ++size_;
-  text_bytes_ += name.size() + value.size();
-}
-
 bool FieldArray::add_checked(const Field& field, Arena& arena) {
   if (!is_clean_value(field.value)) [[unlikely]] return false;
   if (field.id != FieldId::kOther) {
-    add(lower_name(field.id), trim(field.value));
+    add(kLowerNames.of(field.id), trim(field.value));
     return true;
   }
   const uint8_t flaws = flaws_of_name(field.name);

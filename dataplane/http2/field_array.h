@@ -40,7 +40,13 @@ class FieldArray {
 
   void start(size_t most);
   // `name` is in lower case.
-  void add(std::string_view name, std::string_view value);
+  void add(std::string_view name, std::string_view value) {
+    const auto bytes_of = [](std::string_view text) {
+      return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));  // HPACK only reads
+    };
+    fields_[size_++] = {bytes_of(name), bytes_of(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+    text_bytes_ += name.size() + value.size();
+  }
   // False: it is not one that may be sent.
   bool add_checked(const http::Field& field, Arena& arena);
   void add_own(const http::Field& field, Arena& arena);

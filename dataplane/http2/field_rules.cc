@@ -20,45 +20,37 @@ constexpr std::array<uint8_t, 256> kNameFlaws = [] {
   return flaws;
 }();
 
-// The high bit of a byte: it is below 0x20, or 0x7f. A borrow may mark one too many, which is looked at again.
-uint64_t control_bits(uint64_t word) {
-  constexpr uint64_t kOnes = 0x0101010101010101;
-  const uint64_t below = (word - kOnes * 0x20) & ~word;
-  const uint64_t deleted = ((word ^ kOnes * 0x7f) - kOnes) & ~(word ^ kOnes * 0x7f);
-  return (below | deleted) & (kOnes * 0x80);
+// Sixteen bytes at once, in the vectors that GCC and Clang have for every machine.
+using Vector = uint8_t __attribute__((vector_size(16)));
+
+Vector load(const char* from) {
+  Vector vector;
+  std::memcpy(&vector, from, sizeof(vector));
+  return vector;
 }
 
-template <typename Word>
-uint64_t load(const char* from) {
-  Word word;
-  std::memcpy(&word, from, sizeof(word));
-  return word;
+// 4 to 16 bytes; the second half overlaps the first.
+template <typename Half>
+Vector load_halves(std::string_view text) {
+  std::array<Half, 16 / sizeof(Half)> halves;
+  halves.fill(' ' * static_cast<Half>(0x0101010101010101));
+  std::memcpy(&halves[0], text.data(), sizeof(Half));
+  std::memcpy(&halves[1], text.data() + text.size() - sizeof(Half), sizeof(Half));
+  Vector vector;
+  std::memcpy(&vector, halves.data(), sizeof(vector));
+  return vector;
+}
+
+// Ones where a byte is a control; a tab is taken for one.
+Vector controls(Vector bytes) { return Vector((bytes < 0x20) | (bytes == 0x7f)); }
+
+bool any(Vector flags) {
+  std::array<uint64_t, 2> words;
+  std::memcpy(words.data(), &flags, sizeof(words));
+  return (words[0] | words[1]) != 0;
 }
 
 bool is_space(char c) { return c == ' ' || c == '\t'; }
-
-// The names we know in lower case.
-class LowerNames {
- public:
-  LowerNames() {
-    for (size_t id = 0; id < kIds; ++id) {
-      const std::string_view name = http::field_name(static_cast<FieldId>(id));
-      HG_CHECK(name.size() <= kMaxName);
-      std::transform(name.begin(), name.end(), texts_[id].begin(), to_lower);
-      names_[id] = {texts_[id].data(), name.size()};
-    }
-  }
-  LowerNames(const LowerNames&) = delete;
-  LowerNames& operator=(const LowerNames&) = delete;
-  [[nodiscard]] std::string_view of(FieldId id) const { return names_[static_cast<size_t>(id)]; }
-
- private:
-  static constexpr size_t kIds = static_cast<size_t>(FieldId::kCount);
-  static constexpr size_t kMaxName = 24;
-  std::array<std::array<char, kMaxName>, kIds> texts_{};
-  std::array<std::string_view, kIds> names_{};
-};
-const LowerNames kLowerNames;
 
 // Fields of HTTP/1's connections (RFC 9113 8.2.2).
 bool is_of_connection(FieldId id) {
@@ -74,7 +66,16 @@ bool is_of_connection(FieldId id) {
 
 }  // namespace
 
-std::string_view lower_name(FieldId id) { return kLowerNames.of(id); }
+const LowerNames kLowerNames;
+
+LowerNames::LowerNames() {
+  for (size_t id = 0; id < kIds; ++id) {
+    const std::string_view name = http::field_name(static_cast<FieldId>(id));
+    HG_CHECK(name.size() <= kMaxName);
+    std::transform(name.begin(), name.end(), texts_[id].begin(), to_lower);
+    names_[id] = {texts_[id].data(), name.size()};
+  }
+}
 
 uint8_t flaws_of_name(std::string_view name) {
   uint8_t flaws = name.empty() ? kNameInvalid : 0;
@@ -82,19 +83,19 @@ uint8_t flaws_of_name(std::string_view name) {
   return flaws;
 }
 
-// The last word overlaps the one before: no value has a tail that is read byte by byte, but the shortest.
 bool is_clean_value(std::string_view value) {
-  const char* const text = value.data();
   const size_t size = value.size();
   if (size < 4) return is_field_value(value);
-  uint64_t controls = 0;
-  if (size < 8) {
-    controls = control_bits(load<uint32_t>(text) | load<uint32_t>(text + size - 4) << 32);
+  Vector found;
+  if (size <= 8) {
+    found = controls(load_halves<uint32_t>(value));
+  } else if (size <= 16) {
+    found = controls(load_halves<uint64_t>(value));
   } else {
-    for (size_t at = 0; at + 8 < size; at += 8) controls |= control_bits(load<uint64_t>(text + at));
-    controls |= control_bits(load<uint64_t>(text + size - 8));
+    found = controls(load(value.data() + size - 16));
+    for (size_t at = 0; at + 16 < size; at += 16) found |= controls(load(value.data() + at));
   }
-  return controls == 0 || is_field_value(value);
+  return !any(found) || is_field_value(value);
 }
 
 bool is_http2_value(std::string_view value) {
@@ -117,7 +118,7 @@ PseudoField pseudo_field(std::string_view name) {
 
 bool FieldRules::allow(FieldId id, std::string_view name, std::string_view value) {
   allowed_ = 0;  // pseudo-fields come first
-  const bool good_name = id != FieldId::kOther ? name == lower_name(id) : flaws_of_name(name) == 0;
+  const bool good_name = id != FieldId::kOther ? name == kLowerNames.of(id) : flaws_of_name(name) == 0;
   if (!good_name || !is_http2_value(value) || is_of_connection(id)) return false;
   return id != FieldId::kTe || equals_ignore_case(value, "trailers");
 }

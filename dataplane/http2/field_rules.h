@@ -15,14 +15,27 @@
 
 namespace headgate::http2 {
 
-// As HTTP/2 writes it; static. Empty for kOther.
-std::string_view lower_name(http::FieldId id);
+// The names we know as HTTP/2 writes them; static texts. That of kOther is empty.
+class LowerNames {
+ public:
+  LowerNames();
+  LowerNames(const LowerNames&) = delete;
+  LowerNames& operator=(const LowerNames&) = delete;
+  [[nodiscard]] std::string_view of(http::FieldId id) const { return names_[static_cast<size_t>(id)]; }
+
+ private:
+  static constexpr size_t kIds = static_cast<size_t>(http::FieldId::kCount);
+  static constexpr size_t kMaxName = 24;
+  std::array<std::array<char, kMaxName>, kIds> texts_{};
+  std::array<std::string_view, kIds> names_{};
+};
+extern const LowerNames kLowerNames;
 
 // Bits, so that one pass over a name finds both.
 inline constexpr uint8_t kNameInvalid = 1;  // not a token
 inline constexpr uint8_t kNameUpper = 2;    // not in lower case
 uint8_t flaws_of_name(std::string_view name);
-// As is_field_value(), eight bytes at a time.
+// As is_field_value(), sixteen bytes at a time.
 bool is_clean_value(std::string_view value);
 // The same, and no white space at either end.
 bool is_http2_value(std::string_view value);

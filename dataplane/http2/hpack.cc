@@ -34,11 +34,6 @@ HeaderDecoder::HeaderDecoder() { HG_CHECK(nghttp2_hd_inflate_new2(&inflater_, hp
 
 HeaderDecoder::~HeaderDecoder() { nghttp2_hd_inflate_del(inflater_); }
 
-ssize_t HeaderDecoder::take(std::string_view bytes, nghttp2_nv& field, int& flags) {
-  return nghttp2_hd_inflate_hd2(inflater_, &field, &flags, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(),
-                                0);
-}
-
 bool HeaderDecoder::finish() {
   nghttp2_nv field;
   int flags = 0;

@@ -42,7 +42,8 @@ class HeaderDecoder {
     while (!bytes.empty()) {
       nghttp2_nv field;
       int flags = 0;
-      const ssize_t used = take(bytes, field, flags);
+      const ssize_t used = nghttp2_hd_inflate_hd2(
+          inflater_, &field, &flags, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), 0);
       if (used < 0) return Outcome::kMalformed;
       bytes.remove_prefix(static_cast<size_t>(used));
       if ((flags & NGHTTP2_HD_INFLATE_EMIT) == 0) continue;
@@ -55,7 +56,6 @@ class HeaderDecoder {
 
  private:
   static std::string_view text(const uint8_t* data, size_t size) { return {reinterpret_cast<const char*>(data), size}; }
-  ssize_t take(std::string_view bytes, nghttp2_nv& field, int& flags);
 
   nghttp2_hd_inflater* inflater_ = nullptr;
 };
