@@ -12,6 +12,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -47,7 +48,8 @@ class Pin {
   uint32_t count_ = 0;
 };
 
-class Exchange final : public event::Disposable, public Pooled<Exchange> {
+// Few are kept when a burst is over: each is more than a page.
+class Exchange final : public event::Disposable, public Pooled<Exchange, 256> {
  public:
   enum class State : uint8_t { kRequest, kResponding, kDone };
 
@@ -138,9 +140,8 @@ class Exchange final : public event::Disposable, public Pooled<Exchange> {
   void run_filters();
   void apply_response_filters(BodySource*& body);
 
-  // What most exchanges need lies beside them: head lists, the Run of a handler, bodies.
-  static constexpr size_t kFirstMemory = 3 * 1024;
-  alignas(16) std::array<char, kFirstMemory> memory_;  // not initialized
+  // What most exchanges need lies beside them: lists of fields, the Run of a handler, bodies. Not initialized.
+  alignas(std::max_align_t) std::array<char, Block::kSmall> memory_;
   Arena arena_{memory_};  // before all that may point into it
   BlockRef head_block_;
   BlockRef response_block_;
