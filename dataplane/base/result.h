@@ -93,7 +93,10 @@ template <>
 class [[nodiscard]] Result<void> {
  public:
   Result() = default;
-  Result(const Error& error) : error_(error) { HG_DCHECK(error.detail != nullptr); }  // NOLINT: implicit on purpose
+  Result(const Error& error) : error_(error) {  // NOLINT: implicit on purpose
+    HG_DCHECK(error.detail != nullptr);
+    if (error.detail == nullptr) error_.detail = "";  // a failure stays one, whoever made it
+  }
 
   [[nodiscard]] bool has_value() const { return error_.detail == nullptr; }
   explicit operator bool() const { return has_value(); }
