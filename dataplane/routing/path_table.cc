@@ -101,7 +101,9 @@ bool PathTable::find(const Search& search, std::string_view lower, Match& match)
   };
 
   if (both([&](const Paths& paths, std::string_view text) { return search.at(paths.exact, text); })) return true;
-  if (both([&](const Paths& paths, std::string_view text) { return paths.final_prefix.longest(search, text); })) {
+  if (both([&](const Paths& paths, std::string_view text) {
+        return paths.final_prefix.empty() ? nullptr : paths.final_prefix.longest(search, text);
+      })) {
     return true;
   }
   for (const Route* route : regex_) {

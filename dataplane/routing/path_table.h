@@ -43,6 +43,7 @@ class PathTable {
     size_t deepest = 0;  // in segments: longer paths need not be tried
 
     void add(const std::string& path, const Route& route);
+    [[nodiscard]] bool empty() const { return below.empty() && root.empty(); }
     [[nodiscard]] const Route* longest(const Search& search, std::string_view path) const;
     [[nodiscard]] const Route* longest_below(const Search& search, std::string_view path) const;
   };
