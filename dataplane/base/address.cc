@@ -11,6 +11,22 @@ namespace {
 
 constexpr std::array<uint8_t, 12> kMappedPrefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
+// The decimal texts of a byte: an address is written for each proxied request.
+struct ByteText {
+  std::array<char, 3> digits{};
+  uint8_t size = 0;
+};
+constexpr auto kByteTexts = [] {
+  std::array<ByteText, 256> texts{};
+  for (size_t byte = 0; byte < texts.size(); ++byte) {
+    ByteText& text = texts[byte];
+    for (size_t unit = byte >= 100 ? 100 : byte >= 10 ? 10 : 1; unit > 0; unit /= 10) {
+      text.digits[text.size++] = static_cast<char>('0' + byte / unit % 10);
+    }
+  }
+  return texts;
+}();
+
 Error invalid(const char* detail) { return {.code = Errc::kInvalid, .detail = detail}; }
 
 }  // namespace
@@ -64,7 +80,9 @@ char* IpAddress::write(char* into) const {
   if (is_v4()) {
     for (size_t i = 12; i < 16; ++i) {
       if (i > 12) *into++ = '.';
-      into = write_decimal(into, bytes_[i]);
+      const ByteText& text = kByteTexts[bytes_[i]];
+      std::memcpy(into, text.digits.data(), text.digits.size());  // all three: what is too much is written over, or room
+      into += text.size;
     }
     return into;
   }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstring>
 #include <new>
+#include <span>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -16,6 +17,8 @@ namespace headgate {
 class Arena {
  public:
   Arena() = default;
+  // Begins in `first`, which must outlive clear(): most of what a short life needs may lie beside its owner.
+  explicit Arena(std::span<char> first) : cursor_(first.data()), end_(first.data() + first.size()) {}
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
   ~Arena() { clear(); }

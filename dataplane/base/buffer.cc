@@ -12,10 +12,13 @@ constexpr std::array<size_t, 4> kClassCapacity = {Block::kSmall, Block::kMedium,
 // Free bytes kept per class and thread; what is beyond goes back to the heap at once.
 constexpr size_t kKeptPerClass = 4 * 1024 * 1024;
 
+struct FreeList {
+  Block* head = nullptr;
+  size_t kept = 0;  // bytes
+};
 // Without constructor or destructor, so that no access has to ask whether the thread has made its own yet.
 struct ThreadPool {
-  std::array<Block*, kClassCapacity.size()> free{};
-  std::array<size_t, kClassCapacity.size()> kept{};
+  std::array<FreeList, kClassCapacity.size()> free{};
   size_t in_use = 0;
 };
 constinit thread_local ThreadPool t_pool;
@@ -39,16 +42,19 @@ uint8_t class_of(size_t size) {
 Block* Block::allocate(size_t size) {
   const uint8_t size_class = class_of(size);
   Block* block = size_class == kNoClass ? nullptr : BlockPool::take(size_class);
-  if (block == nullptr) {
-    const size_t capacity = size_class == kNoClass ? size : kClassCapacity[size_class];
-    void* memory = std::malloc(kHeaderSize + capacity);
-    if (memory == nullptr) throw std::bad_alloc();  // out of memory ends the process
-    block = new (memory) Block();
-    block->capacity_ = capacity;
-    block->size_class_ = size_class;
-  }
-  static_assert(sizeof(Block) <= kHeaderSize);
+  if (block == nullptr) [[unlikely]] block = from_heap(size, size_class);
   t_pool.in_use += block->capacity_;
+  return block;
+}
+
+Block* Block::from_heap(size_t size, uint8_t size_class) {
+  const size_t capacity = size_class == kNoClass ? size : kClassCapacity[size_class];
+  void* memory = std::malloc(kHeaderSize + capacity);
+  if (memory == nullptr) throw std::bad_alloc();  // out of memory ends the process
+  static_assert(sizeof(Block) <= kHeaderSize);
+  auto* block = new (memory) Block();
+  block->capacity_ = capacity;
+  block->size_class_ = size_class;
   return block;
 }
 
@@ -70,23 +76,24 @@ Buffer Buffer::copy(std::string_view memory) {
 }
 
 Block* BlockPool::take(uint8_t size_class) {
-  Block* block = t_pool.free[size_class];
+  FreeList& list = t_pool.free[size_class];
+  Block* block = list.head;
   if (block == nullptr) return nullptr;
-  t_pool.free[size_class] = block->next_free_;
-  t_pool.kept[size_class] -= block->capacity_;
+  list.head = block->next_free_;
+  list.kept -= block->capacity_;
   return block;
 }
 
 void BlockPool::give(Block* block) {
-  const uint8_t size_class = block->size_class_;
-  if (t_pool.kept[size_class] + block->capacity_ > kKeptPerClass) {
+  FreeList& list = t_pool.free[block->size_class_];
+  if (list.kept + block->capacity_ > kKeptPerClass) {
     std::free(block);
     return;
   }
-  if (t_pool.free[size_class] == nullptr) [[unlikely]] trim_at_thread_end();
-  block->next_free_ = t_pool.free[size_class];
-  t_pool.free[size_class] = block;
-  t_pool.kept[size_class] += block->capacity_;
+  if (list.head == nullptr) [[unlikely]] trim_at_thread_end();
+  block->next_free_ = list.head;
+  list.head = block;
+  list.kept += block->capacity_;
 }
 
 void BlockPool::trim() {
@@ -99,7 +106,7 @@ size_t BlockPool::bytes_in_use() { return t_pool.in_use; }
 
 size_t BlockPool::bytes_kept() {
   size_t total = 0;
-  for (const size_t kept : t_pool.kept) total += kept;
+  for (const FreeList& list : t_pool.free) total += list.kept;
   return total;
 }
 

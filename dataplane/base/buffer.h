@@ -43,6 +43,7 @@ class Block {
   friend class BlockPool;
   static constexpr size_t kHeaderSize = 32;
 
+  static Block* from_heap(size_t size, uint8_t size_class);
   void recycle();
 
   Block* next_free_ = nullptr;

@@ -1,5 +1,5 @@
 // error.h -- what went wrong, who caused it, and whether another try could help.
-// Thread: any (plain value, 32 bytes, never allocates).
+// Thread: any (plain value, 16 bytes, never allocates).
 #pragma once
 
 #include <cstdint>

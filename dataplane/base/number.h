@@ -4,6 +4,7 @@
 #pragma once
 
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -16,11 +17,12 @@ constexpr std::optional<Unsigned> parse_decimal(std::string_view text) {
   static_assert(std::numeric_limits<Unsigned>::is_integer && !std::numeric_limits<Unsigned>::is_signed);
   if (text.empty()) return std::nullopt;
   constexpr Unsigned kMax = std::numeric_limits<Unsigned>::max();
+  constexpr size_t kSafe = std::numeric_limits<Unsigned>::digits10;  // so many digits never overflow
   Unsigned value = 0;
-  for (const char c : text) {
-    if (c < '0' || c > '9') return std::nullopt;
-    const auto digit = static_cast<Unsigned>(c - '0');
-    if (value > (kMax - digit) / 10) return std::nullopt;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] < '0' || text[i] > '9') return std::nullopt;
+    const auto digit = static_cast<Unsigned>(text[i] - '0');
+    if (i >= kSafe && value > (kMax - digit) / 10) return std::nullopt;
     value = static_cast<Unsigned>(value * 10 + digit);
   }
   return value;

@@ -92,19 +92,22 @@ class [[nodiscard]] Result {
 template <>
 class [[nodiscard]] Result<void> {
  public:
-  Result() : ok_(true) {}
-  Result(const Error& error) : ok_(false), error_(error) {}  // NOLINT: implicit on purpose
+  Result() = default;
+  Result(const Error& error) : error_(error) {  // NOLINT: implicit on purpose
+    HG_DCHECK(error.detail != nullptr);
+    if (error.detail == nullptr) error_.detail = "";  // a failure stays one, whoever made it
+  }
 
-  [[nodiscard]] bool has_value() const { return ok_; }
-  explicit operator bool() const { return ok_; }
+  [[nodiscard]] bool has_value() const { return error_.detail == nullptr; }
+  explicit operator bool() const { return has_value(); }
   [[nodiscard]] const Error& error() const {
-    HG_DCHECK(!ok_);
+    HG_DCHECK(!has_value());
     return error_;
   }
 
  private:
-  bool ok_;
-  Error error_;
+  // The detail of an Error is never null: without it there is none, and the whole travels in two registers.
+  Error error_{.detail = nullptr};
 };
 
 }  // namespace headgate

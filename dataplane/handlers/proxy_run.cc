@@ -238,7 +238,9 @@ void ProxyRun::on_response_head(http::BodySource* body, BlockRef memory) {
   exchange_.upstream_duration = now - sent_;
   exchange_.upstream_status = status;
   worker_.counters.observe(Histogram::kUpstreamResponseDuration, exchange_.upstream_duration);
-  upstream::WorkerLoad::record_latency(*load_, exchange_.upstream_duration, now);
+  if (upstream_->settings().balance.policy == upstream::BalancePolicy::kPeakEwma) {
+    upstream::WorkerLoad::record_latency(*load_, exchange_.upstream_duration, now);
+  }
   if (upstream::is_failure_status(upstream_->settings().passive_health, status)) {
     if (upstream::record_failure(*upstream_, endpoint_, now)) worker_.counters.add(Counter::kUpstreamEjections);
   } else {

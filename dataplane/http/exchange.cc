@@ -8,10 +8,11 @@ Exchange::Exchange(WorkerContext& worker, ExchangeTransport& transport, Exchange
     : started(worker.loop.now()),
       worker_(worker),
       transport_(transport),
+      facts_(transport.facts()),
       sink_(sink),
       request_(arena_),
       response_(arena_) {
-  client_address = transport.facts().remote.address();
+  client_address = facts_.remote.address();
 }
 
 Exchange::~Exchange() {

@@ -11,6 +11,8 @@
 // Thread: worker.   Owner: the codec's connection (HTTP/1) or stream (HTTP/2).
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -46,7 +48,8 @@ class Pin {
   uint32_t count_ = 0;
 };
 
-class Exchange final : public event::Disposable, public Pooled<Exchange> {
+// Few are kept when a burst is over: each is more than a page.
+class Exchange final : public event::Disposable, public Pooled<Exchange, 256> {
  public:
   enum class State : uint8_t { kRequest, kResponding, kDone };
 
@@ -87,7 +90,7 @@ class Exchange final : public event::Disposable, public Pooled<Exchange> {
   // -- facts --------------------------------------------------------------------------------------------------
   [[nodiscard]] Arena& arena() { return arena_; }
   [[nodiscard]] WorkerContext& worker() const { return worker_; }
-  [[nodiscard]] const ConnectionFacts& connection() const { return transport_.facts(); }
+  [[nodiscard]] const ConnectionFacts& connection() const { return facts_; }
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool head_sent() const { return state_ != State::kRequest; }
   // Somebody has called respond(), although an interceptor may still be making another answer of it.
@@ -137,11 +140,14 @@ class Exchange final : public event::Disposable, public Pooled<Exchange> {
   void run_filters();
   void apply_response_filters(BodySource*& body);
 
-  Arena arena_;  // first: everything below may point into it
+  // What most exchanges need lies beside them: lists of fields, the Run of a handler, bodies. Not initialized.
+  alignas(std::max_align_t) std::array<char, Block::kSmall> memory_;
+  Arena arena_{memory_};  // before all that may point into it
   BlockRef head_block_;
   BlockRef response_block_;
   WorkerContext& worker_;
   ExchangeTransport& transport_;
+  const ConnectionFacts& facts_;
   ExchangeSink& sink_;
   RequestHead request_;
   ResponseHead response_;

@@ -50,6 +50,7 @@ class ExchangeSink {
 // Implemented by http1::ServerConnection and by a stream of http2::ServerConnection.
 class ExchangeTransport {
  public:
+  // The same object for as long as an exchange lives.
   virtual const ConnectionFacts& facts() const = 0;
   // 100, 102, 103; any number of times before send_response. Never 101.
   virtual void send_informational(Exchange& exchange, const ResponseHead& head) = 0;

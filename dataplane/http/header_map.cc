@@ -11,60 +11,6 @@ namespace headgate::http {
 
 namespace {
 
-constexpr size_t kIds = static_cast<size_t>(FieldId::kCount);
-
-constexpr std::array<std::string_view, kIds> kNames = {
-    "",
-    "Accept",
-    "Accept-Encoding",
-    "Accept-Ranges",
-    "Authorization",
-    "Cache-Control",
-    "Connection",
-    "Content-Encoding",
-    "Content-Length",
-    "Content-Range",
-    "Content-Type",
-    "Cookie",
-    "Date",
-    "ETag",
-    "Expect",
-    "Forwarded",
-    "Host",
-    "HTTP2-Settings",
-    "If-Match",
-    "If-Modified-Since",
-    "If-None-Match",
-    "If-Range",
-    "If-Unmodified-Since",
-    "Keep-Alive",
-    "Last-Modified",
-    "Location",
-    "Origin",
-    "Proxy-Authenticate",
-    "Proxy-Authorization",
-    "Proxy-Connection",
-    "Range",
-    "Referer",
-    "Server",
-    "Set-Cookie",
-    "TE",
-    "Trailer",
-    "Transfer-Encoding",
-    "Upgrade",
-    "User-Agent",
-    "Vary",
-    "Via",
-    "WWW-Authenticate",
-    "X-Forwarded-For",
-    "X-Forwarded-Host",
-    "X-Forwarded-Port",
-    "X-Forwarded-Proto",
-    "X-Real-IP",
-    "X-Request-Id",
-};
-static_assert(!kNames.back().empty(), "one name per FieldId");
-
 // A name as words that compare without case: (text | fold) == lower. `fold` has 0x20 under letters only, so that no
 // other byte can pass for one of ours.
 constexpr size_t kMaxName = 24;
@@ -101,9 +47,9 @@ constexpr uint32_t find_multiplier() {
     const uint32_t multiplier = 0x9e3779b1U + i * 0x3c6ef372U;
     std::array<bool, kSlots> used{};
     bool clash = false;
-    for (size_t id = 1; id < kIds && !clash; ++id) {
-      if (kNames[id].size() < kShortest) continue;
-      bool& slot = used[slot_of(kNames[id], multiplier)];
+    for (size_t id = 1; id < kFieldIds && !clash; ++id) {
+      if (kFieldNames[id].size() < kShortest) continue;
+      bool& slot = used[slot_of(kFieldNames[id], multiplier)];
       clash = slot;
       slot = true;
     }
@@ -119,25 +65,25 @@ struct SlotTable {
   uint8_t ids[kSlots] = {};
 };
 struct RowTable {
-  Row rows[kIds];
+  Row rows[kFieldIds];
 };
 constexpr auto kRows = [] {
   RowTable table;
-  for (size_t id = 1; id < kIds; ++id) {
+  for (size_t id = 1; id < kFieldIds; ++id) {
     Row& row = table.rows[id];
-    row.size = static_cast<uint8_t>(kNames[id].size());
+    row.size = static_cast<uint8_t>(kFieldNames[id].size());
     row.id = static_cast<FieldId>(id);
     for (size_t i = 0; i < row.size; ++i) {
-      row.lower[i] = to_lower(kNames[id][i]);
-      row.fold[i] = is_alpha(kNames[id][i]) ? 0x20 : 0;
+      row.lower[i] = to_lower(kFieldNames[id][i]);
+      row.fold[i] = is_alpha(kFieldNames[id][i]) ? 0x20 : 0;
     }
   }
   return table;
 }();
 constexpr auto kSlotToId = [] {
   SlotTable table;
-  for (size_t id = 1; id < kIds; ++id) {
-    if (kNames[id].size() >= kShortest) table.ids[slot_of(kNames[id], kMultiplier)] = static_cast<uint8_t>(id);
+  for (size_t id = 1; id < kFieldIds; ++id) {
+    if (kFieldNames[id].size() >= kShortest) table.ids[slot_of(kFieldNames[id], kMultiplier)] = static_cast<uint8_t>(id);
   }
   return table;
 }();
@@ -177,8 +123,6 @@ FieldId field_id(std::string_view name) {
   const Row& row = kRows.rows[kSlotToId.ids[slot]];
   return row.size == size && equals_row(row, name) ? row.id : FieldId::kOther;
 }
-
-std::string_view field_name(FieldId id) { return kNames[static_cast<size_t>(id)]; }
 
 void HeaderMap::grow(uint32_t capacity) {
   auto* bigger = static_cast<Field*>(arena_->allocate(sizeof(Field) * capacity, alignof(Field)));
@@ -250,12 +194,11 @@ void HeaderMap::assign(const HeaderMap& other) {
   repeated_ = other.repeated_;
 }
 
-const Field* HeaderMap::find(FieldId id) const {
-  if (!has(id)) return nullptr;
-  for (uint32_t i = 0; i < size_; ++i) {
-    if (fields_[i].id == id) return fields_ + i;
-  }
-  return nullptr;
+// `id` is there.
+const Field* HeaderMap::find_present(FieldId id) const {
+  const Field* field = fields_;
+  while (field->id != id) ++field;
+  return field;
 }
 
 const Field* HeaderMap::find(std::string_view name) const {
@@ -266,11 +209,6 @@ const Field* HeaderMap::find(std::string_view name) const {
     if (fields_[i].id == FieldId::kOther && equals_ignore_case(fields_[i].name, name)) return fields_ + i;
   }
   return nullptr;
-}
-
-std::string_view HeaderMap::get(FieldId id) const {
-  const Field* field = find(id);
-  return field == nullptr ? std::string_view() : field->value;
 }
 
 std::string_view HeaderMap::get(std::string_view name) const {
@@ -285,8 +223,7 @@ size_t HeaderMap::count(FieldId id) const {
   return count;
 }
 
-std::string_view HeaderMap::combined(FieldId id) const {
-  if (!has_several(id)) return get(id);
+std::string_view HeaderMap::join(FieldId id) const {
   size_t size = 0;
   for (const Field& field : fields()) {
     if (field.id == id) size += field.value.size() + 2;

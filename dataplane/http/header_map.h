@@ -12,66 +12,9 @@
 #include <string_view>
 
 #include "dataplane/base/arena.h"
+#include "dataplane/http/field_id.h"
 
 namespace headgate::http {
-
-enum class FieldId : uint8_t {
-  kOther,
-  kAccept,
-  kAcceptEncoding,
-  kAcceptRanges,
-  kAuthorization,
-  kCacheControl,
-  kConnection,
-  kContentEncoding,
-  kContentLength,
-  kContentRange,
-  kContentType,
-  kCookie,
-  kDate,
-  kETag,
-  kExpect,
-  kForwarded,
-  kHost,
-  kHttp2Settings,
-  kIfMatch,
-  kIfModifiedSince,
-  kIfNoneMatch,
-  kIfRange,
-  kIfUnmodifiedSince,
-  kKeepAlive,
-  kLastModified,
-  kLocation,
-  kOrigin,
-  kProxyAuthenticate,
-  kProxyAuthorization,
-  kProxyConnection,
-  kRange,
-  kReferer,
-  kServer,
-  kSetCookie,
-  kTe,
-  kTrailer,
-  kTransferEncoding,
-  kUpgrade,
-  kUserAgent,
-  kVary,
-  kVia,
-  kWwwAuthenticate,
-  kXForwardedFor,
-  kXForwardedHost,
-  kXForwardedPort,
-  kXForwardedProto,
-  kXRealIp,
-  kXRequestId,
-  kCount
-};
-static_assert(static_cast<int>(FieldId::kCount) <= 64, "presence is one 64-bit word");
-
-// Which field is this name? By length, then by comparison without case.
-FieldId field_id(std::string_view name);
-// The usual spelling: "Content-Length". Empty for kOther.
-std::string_view field_name(FieldId id);
 
 struct Field {
   std::string_view name;
@@ -127,14 +70,16 @@ class HeaderMap {
   // More than one field of that name?
   [[nodiscard]] bool has_several(FieldId id) const { return (repeated_ >> static_cast<int>(id)) & 1; }
   // The first field of that name, or null.
-  [[nodiscard]] const Field* find(FieldId id) const;
+  [[nodiscard]] const Field* find(FieldId id) const { return has(id) ? find_present(id) : nullptr; }
   [[nodiscard]] const Field* find(std::string_view name) const;
   // Its value, or empty.
-  [[nodiscard]] std::string_view get(FieldId id) const;
+  [[nodiscard]] std::string_view get(FieldId id) const {
+    return has(id) ? find_present(id)->value : std::string_view();
+  }
   [[nodiscard]] std::string_view get(std::string_view name) const;
   [[nodiscard]] size_t count(FieldId id) const;
   // All values of that name joined by ", " in the arena when there are several (RFC 9110 5.3).
-  [[nodiscard]] std::string_view combined(FieldId id) const;
+  [[nodiscard]] std::string_view combined(FieldId id) const { return has_several(id) ? join(id) : get(id); }
 
   [[nodiscard]] std::span<const Field> fields() const { return {fields_, size_}; }
   [[nodiscard]] std::span<Field> fields() { return {fields_, size_}; }
@@ -145,6 +90,8 @@ class HeaderMap {
   static constexpr uint32_t kFirstCapacity = 8;  // four lists of a request have room in one block of the arena
 
   void grow(uint32_t capacity);
+  [[nodiscard]] const Field* find_present(FieldId id) const;
+  [[nodiscard]] std::string_view join(FieldId id) const;
   void replace(FieldId id, std::string_view value);
   void note(FieldId id) {
     const uint64_t bit = uint64_t{1} << static_cast<int>(id);

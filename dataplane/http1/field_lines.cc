@@ -13,10 +13,12 @@ const char* find_line_feed(const char* at, const char* end) {
   return at == end ? nullptr : static_cast<const char*>(std::memchr(at, '\n', static_cast<size_t>(end - at)));
 }
 
-// Names with characters that are legal but rare. Null when the name is not a token that ends at a colon.
-const char* find_rare_name_end(const char* at, const char* end, bool& underscore) {
+// Is a name that we do not know a token? Sets `underscore` when one is in it. `floor` as in scan.h.
+bool is_name(std::string_view name, const char* floor, bool& underscore) {
+  const char* const end = name.data() + name.size();
+  const char* at = find_name_end(name.data(), end, floor);
   while (at != end && is_token_char(*at)) underscore |= *at++ == '_';
-  return at;
+  return at == end && !name.empty();
 }
 
 // What is wrong with a complete line that did not parse: worth telling apart in the log.
@@ -63,11 +65,15 @@ Outcome FieldLines::parse(std::string_view bytes, const FieldRules& rules, http:
       line_ = static_cast<size_t>(line + 2 - begin);
       return Outcome::kDone;
     }
-    const char* name_end = find_name_end(line, end, begin);
+    const char* const name_end = find_colon(line, end, begin);
+    if (name_end == end) return judge_stop(begin, line, end, rules);
+    const std::string_view name(line, static_cast<size_t>(name_end - line));
+    const http::FieldId id = http::field_id(name);
     bool underscore = false;
-    if (name_end != end && *name_end != ':') [[unlikely]] name_end = find_rare_name_end(name_end, end, underscore);
-    if (name_end == end || *name_end != ':' || name_end == line) return judge_stop(begin, line, end, rules);
+    // Only the characters of other names need a look: where the colon belongs to a later line, an end of line is one.
+    if (id == http::FieldId::kOther && !is_name(name, begin, underscore)) return judge_stop(begin, line, end, rules);
     const char* value = name_end + 1;
+    if (value != end && *value == ' ') ++value;  // as nearly everybody writes it
     while (value != end && is_space(*value)) ++value;
     const char* const stop = find_control(value, end, begin);
     if (end - stop < 2 || stop[0] != '\r' || stop[1] != '\n') return judge_stop(begin, line, end, rules);
@@ -75,10 +81,8 @@ Outcome FieldLines::parse(std::string_view bytes, const FieldRules& rules, http:
     while (value_end != value && is_space(value_end[-1])) --value_end;
 
     if (++count_ > rules.max_fields) return fail(Errc::kHeadTooLarge, rules.origin, "too many fields");
-    const std::string_view name(line, static_cast<size_t>(name_end - line));
     const std::string_view text(value, static_cast<size_t>(value_end - value));
     line = stop + 2;
-    const http::FieldId id = http::field_id(name);
     if (id == http::FieldId::kContentLength) {
       lengths.add_content_length(text);
     } else if (id == http::FieldId::kTransferEncoding) {

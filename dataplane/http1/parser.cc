@@ -44,10 +44,8 @@ bool is_keep_alive(std::string_view value) {
   return (first | 0x2020202020202020U) == wanted_first && (last | 0x2020U) == wanted_last;
 }
 
-// RFC 9112 9.3: persistent unless "close" is asked for, or in HTTP/1.0 unless "keep-alive" is.
-bool wants_keep_alive(const http::HeaderMap& headers, Version version) {
-  bool keep_alive = version != Version::kHttp10;
-  if (!headers.has(FieldId::kConnection)) return keep_alive;
+// What Connection says of it; `keep_alive` when it says nothing.
+bool asked_to_keep_alive(const http::HeaderMap& headers, bool keep_alive) {
   for (const http::Field& field : headers.fields()) {
     if (field.id != FieldId::kConnection) continue;
     std::string_view rest = field.value;
@@ -61,6 +59,12 @@ bool wants_keep_alive(const http::HeaderMap& headers, Version version) {
     }
   }
   return keep_alive;
+}
+
+// RFC 9112 9.3: persistent unless "close" is asked for, or in HTTP/1.0 unless "keep-alive" is.
+bool wants_keep_alive(const http::HeaderMap& headers, Version version) {
+  const bool usual = version != Version::kHttp10;
+  return headers.has(FieldId::kConnection) ? asked_to_keep_alive(headers, usual) : usual;
 }
 
 }  // namespace

@@ -17,7 +17,7 @@
 namespace headgate::http1 {
 
 namespace scan_tables {
-enum : uint8_t { kCommonName = 1, kTargetChar = 2, kControl = 4, kMethodChar = 8 };
+enum : uint8_t { kCommonName = 1, kTargetChar = 2, kControl = 4, kMethodChar = 8, kColon = 16 };
 constexpr std::array<uint8_t, 256> make_classes() {
   std::array<uint8_t, 256> table{};
   for (int byte = 0; byte < 256; ++byte) {
@@ -28,6 +28,7 @@ constexpr std::array<uint8_t, 256> make_classes() {
     if (byte < 0x20 || byte == 0x7f) classes |= kControl;
     // Methods are case-sensitive, and every registered one is upper case: "get" is a client that got it wrong.
     if (is_token_char(c) && !(c >= 'a' && c <= 'z')) classes |= kMethodChar;
+    if (c == ':') classes |= kColon;
     table[static_cast<size_t>(byte)] = classes;
   }
   return table;
@@ -58,6 +59,9 @@ inline uint32_t name_stop_mask(const char* at) {
   const __m128i digit = in_range(bytes, '0', 9);
   const __m128i hyphen = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-'));
   return static_cast<uint32_t>(_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(alpha, digit), hyphen))) ^ 0xffffU;
+}
+inline uint32_t colon_mask(const char* at) {
+  return static_cast<uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(load(at), _mm_set1_epi8(':'))));
 }
 inline uint32_t target_stop_mask(const char* at) {
   return static_cast<uint32_t>(_mm_movemask_epi8(in_range(load(at), 0x21, 0x7e - 0x21))) ^ 0xffffU;
@@ -107,7 +111,17 @@ inline const char* find_control(const char* at, const char* end, const char* flo
   return at;
 }
 
-// The first byte that is no letter, digit or hyphen: nearly always the colon.
+inline const char* find_colon(const char* at, const char* end, const char* floor) {
+#ifdef __SSE2__
+  return scan_sse2::find<scan_sse2::colon_mask>(at, end, floor, scan_tables::kColon, true);
+#else
+  static_cast<void>(floor);
+  while (at != end && !has_class(*at, scan_tables::kColon)) ++at;
+  return at;
+#endif
+}
+
+// The first byte that is no letter, digit or hyphen: the end of nearly every name.
 inline const char* find_name_end(const char* at, const char* end, const char* floor) {
 #ifdef __SSE2__
   return scan_sse2::find<scan_sse2::name_stop_mask>(at, end, floor, scan_tables::kCommonName, false);

@@ -87,8 +87,7 @@ bool is_clean(std::string_view value) {
 #endif
 }
 
-bool is_clean_name(FieldId id, std::string_view name) {
-  if (id != FieldId::kOther) return true;  // one of ours: a token already
+bool is_clean_name(std::string_view name) {
   const char* const end = name.data() + name.size();
   return !name.empty() && (find_name_end(name.data(), end, name.data()) == end || is_token(name));
 }
@@ -100,7 +99,8 @@ bool is_clean_name(FieldId id, std::string_view name) {
   *at++ = ':';
   *at++ = ' ';
   const bool suspicious = append_watched(at, value);
-  if ((suspicious && !is_clean(value)) || !is_clean_name(id, name)) [[unlikely]] {
+  // A name that we know is a token.
+  if ((suspicious && !is_clean(value)) || (id == FieldId::kOther && !is_clean_name(name))) [[unlikely]] {
     HG_BUG("a field with a control character in it was about to be sent");
     return into;
   }
@@ -110,8 +110,9 @@ bool is_clean_name(FieldId id, std::string_view name) {
 }
 
 char* append_fields(char* into, const http::HeaderMap& fields) {
+  const bool has_framing = fields.has_any(kFramingFields);
   for (const Field& field : fields.fields()) {
-    if ((kFramingFields & bit(field.id)) != 0) continue;
+    if (has_framing && (kFramingFields & bit(field.id)) != 0) continue;
     into = append_field(into, field.id, field.name, field.value);
   }
   return into;
@@ -221,7 +222,7 @@ char* write_last_chunk(char* into, bool first, const http::Trailers* trailers) {
     for (const Field& field : trailers->fields()) {
       if (http::is_forbidden_trailer(field.id, field.name)) continue;
       // The first one has no 16 bytes before it: judged beforehand.
-      if (!is_clean_name(field.id, field.name) || !is_clean(field.value)) [[unlikely]] {
+      if ((field.id == FieldId::kOther && !is_clean_name(field.name)) || !is_clean(field.value)) [[unlikely]] {
         HG_BUG("a trailer with a control character in it was about to be sent");
         continue;
       }

@@ -59,6 +59,10 @@ char* OutputQueue::reserve(size_t size) {
     }
     if (scratch_ && size <= scratch.bytes.size() - scratch.used) return scratch.bytes.data() + scratch.used;
   }
+  return reserve_in_store(size);
+}
+
+char* OutputQueue::reserve_in_store(size_t size) {
   Store& into = store();
   if (!into.copies || into.copies->capacity() - into.copies_used < size) {
     into.copies = BlockRef(Block::allocate(size));
@@ -70,8 +74,12 @@ char* OutputQueue::reserve(size_t size) {
 void OutputQueue::commit(size_t size) {
   if (store_ == nullptr) {
     t_scratch.used += size;
-    return;
+  } else {
+    commit_to_store(size);
   }
+}
+
+void OutputQueue::commit_to_store(size_t size) {
   Store& into = *store_;
   const char* start = into.copies->data() + into.copies_used;
   into.copies_used += size;
@@ -92,7 +100,10 @@ void OutputQueue::leave_scratch(size_t written) {
   const std::string_view rest(t_scratch.bytes.data() + written, t_scratch.used - written);
   t_scratch.owner = nullptr;
   scratch_ = false;
-  if (rest.empty()) return;
+  if (!rest.empty()) move_to_store(rest);
+}
+
+void OutputQueue::move_to_store(std::string_view rest) {
   Store& into = store();
   if (into.end == kSegments) compact(into);
   HG_CHECK(into.end < kSegments);
@@ -116,6 +127,24 @@ void OutputQueue::append_copy(std::string_view text) {
 }
 
 Result<void> OutputQueue::flush(ByteStream& stream, bool more) {
+  return store_ == nullptr ? flush_scratch(stream, more) : flush_all(stream, more);
+}
+
+// Most messages: one piece, which leaves at once.
+Result<void> OutputQueue::flush_scratch(ByteStream& stream, bool more) {
+  if (!scratch_) return {};
+  if (t_scratch.used == 0) {
+    clear();
+    return {};
+  }
+  const iovec piece = as_iovec({t_scratch.bytes.data(), t_scratch.used});
+  const auto wrote = more ? stream.write_more({&piece, 1}) : stream.write({&piece, 1});
+  if (!wrote) return wrote.error();
+  leave_scratch(wrote->state == IoState::kWouldBlock ? 0 : wrote->bytes);
+  return {};
+}
+
+Result<void> OutputQueue::flush_all(ByteStream& stream, bool more) {
   while (!empty()) {
     std::array<iovec, kSegments + 1> vectors;
     size_t count = 0;

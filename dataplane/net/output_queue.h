@@ -71,7 +71,12 @@ class OutputQueue {
   }
   void compact(Store& store);
   void append_to_store(Buffer buffer);
+  char* reserve_in_store(size_t size);
+  void commit_to_store(size_t size);
+  Result<void> flush_scratch(ByteStream& stream, bool more);
+  Result<void> flush_all(ByteStream& stream, bool more);
   void leave_scratch(size_t written);
+  void move_to_store(std::string_view rest);
 
   std::unique_ptr<Store> store_;
   bool scratch_ = false;  // the thread's scratch page is ours; what it holds comes before the store

@@ -8,6 +8,22 @@
 #include "dataplane/net/socket.h"
 
 namespace headgate::net {
+namespace {
+
+size_t total_size(std::span<const iovec> pieces) {
+  size_t total = 0;
+  for (const iovec& piece : pieces) total += piece.iov_len;
+  return total;
+}
+
+ssize_t send_gathered(int fd, std::span<const iovec> pieces, int flags) {
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(pieces.data());
+  message.msg_iovlen = pieces.size();
+  return ::sendmsg(fd, &message, flags);
+}
+
+}  // namespace
 
 Result<IoResult> ByteStream::peek(std::span<char>) {
   return Error{.code = Errc::kUnsupported, .detail = "peek on this stream"};
@@ -60,26 +76,14 @@ Result<IoResult> SocketStream::peek(std::span<char> into) {
   }
 }
 
-Result<IoResult> SocketStream::write(std::span<const iovec> from) { return send(from, MSG_NOSIGNAL); }
-Result<IoResult> SocketStream::write_more(std::span<const iovec> from) { return send(from, MSG_NOSIGNAL | MSG_MORE); }
-
-Result<IoResult> SocketStream::send(std::span<const iovec> from, int flags) {
+inline Result<IoResult> SocketStream::send(std::span<const iovec> from, int flags) {
   if ((ready_ & event::kWritable) == 0) return IoResult{0, IoState::kWouldBlock};
-  size_t offered = 0;
-  for (const iovec& piece : from) offered += piece.iov_len;
   for (;;) {
-    ssize_t count = 0;
-    if (from.size() == 1) {
-      count = ::send(fd_.get(), from[0].iov_base, from[0].iov_len, flags);
-    } else {
-      msghdr message{};
-      message.msg_iov = const_cast<iovec*>(from.data());
-      message.msg_iovlen = from.size();
-      count = ::sendmsg(fd_.get(), &message, flags);
-    }
+    const ssize_t count = from.size() == 1 ? ::send(fd_.get(), from[0].iov_base, from[0].iov_len, flags)
+                                           : send_gathered(fd_.get(), from, flags);
     if (count >= 0) {
       // The socket is full: the kernel reports an edge when there is room again.
-      if (static_cast<size_t>(count) < offered) ready_ &= ~event::kWritable;
+      if (static_cast<size_t>(count) < total_size(from)) ready_ &= ~event::kWritable;
       return IoResult{static_cast<size_t>(count), IoState::kOk};
     }
     if (errno == EINTR) continue;
@@ -90,6 +94,9 @@ Result<IoResult> SocketStream::send(std::span<const iovec> from, int flags) {
     return system_error("send");
   }
 }
+
+Result<IoResult> SocketStream::write(std::span<const iovec> from) { return send(from, MSG_NOSIGNAL); }
+Result<IoResult> SocketStream::write_more(std::span<const iovec> from) { return send(from, MSG_NOSIGNAL | MSG_MORE); }
 
 Result<IoResult> SocketStream::send_file(int file, uint64_t offset, size_t count) {
   if ((ready_ & event::kWritable) == 0) return IoResult{0, IoState::kWouldBlock};

@@ -6,31 +6,24 @@
 #include "dataplane/base/text.h"
 
 namespace headgate::routing {
-namespace {
 
-struct Search {
+struct PathTable::Search {
   const http::RequestHead& request;
   const IpAddress& client;
 
-  const Route* first_of(const std::vector<const Route*>& bucket) const {
+  [[nodiscard]] bool accepts(const Route& route) const { return route.accepts(request, client); }
+  const Route* first_of(const Bucket& bucket) const {
     for (const Route* route : bucket) {
-      if (route->accepts(request, client)) return route;
+      if (accepts(*route)) return route;
     }
     return nullptr;
   }
-  template <typename Index>
   const Route* at(const Index& index, std::string_view path) const {
     if (index.empty()) return nullptr;
     const auto found = index.find(path);
     return found == index.end() ? nullptr : first_of(found->second);
   }
 };
-
-}  // namespace
-
-size_t PathTable::depth(std::string_view path) {
-  return static_cast<size_t>(std::count(path.begin(), path.end(), '/'));
-}
 
 PathTable::PathTable(const std::vector<std::shared_ptr<const Route>>& routes) {
   for (const auto& route : routes) add(*route);
@@ -54,18 +47,25 @@ void PathTable::add(const Route& route) {
     case Route::PathKind::kSegment: paths.segment[path].push_back(&route); break;
     case Route::PathKind::kRawPrefix: paths.raw_prefix.push_back(&route); break;
     case Route::PathKind::kPrefix:
-      (route.final ? paths.final_prefix : paths.prefix)[path].push_back(&route);
-      paths.deepest_prefix = std::max(paths.deepest_prefix, depth(path));
+      (route.final ? paths.final_prefix : paths.prefix).add(path, route);
       break;
   }
 }
 
-namespace {
+void PathTable::Prefixes::add(const std::string& path, const Route& route) {
+  (path.empty() ? root : below[path]).push_back(&route);
+  deepest = std::max(deepest, static_cast<size_t>(std::count(path.begin(), path.end(), '/')));
+}
 
-// Prefixes of `path` that end at a segment boundary, longest first, at most `deepest` segments long.
-template <typename Index>
-const Route* longest_prefix(const Search& search, const Index& index, std::string_view path, size_t deepest) {
-  if (index.empty()) return nullptr;
+// The first Route that takes the request, of the prefixes of `path`, longest first.
+const Route* PathTable::Prefixes::longest(const Search& search, std::string_view path) const {
+  if (!below.empty()) {
+    if (const Route* route = longest_below(search, path)) return route;
+  }
+  return search.first_of(root);
+}
+
+const Route* PathTable::Prefixes::longest_below(const Search& search, std::string_view path) const {
   // Where segments end: "/a/b" has the prefixes "/a/b" and "/a" and "".
   std::array<uint32_t, 64> boundaries;
   size_t count = 0;
@@ -74,21 +74,22 @@ const Route* longest_prefix(const Search& search, const Index& index, std::strin
   }
   const bool whole = count < deepest && !path.empty() && path.back() != '/';
   if (whole) {
-    if (const Route* route = search.at(index, path)) return route;
+    if (const Route* route = search.at(below, path)) return route;
   }
   for (size_t i = count; i > 0; --i) {
-    if (const Route* route = search.at(index, path.substr(0, boundaries[i - 1]))) return route;
+    if (const Route* route = search.at(below, path.substr(0, boundaries[i - 1]))) return route;
   }
-  return search.at(index, std::string_view());
+  return nullptr;
 }
-
-}  // namespace
 
 bool PathTable::find(const http::RequestHead& request, const IpAddress& client, Match& match) const {
   const Search search{request, client};
-  const std::string_view path = request.path;
-  std::string lower;
-  if (insensitive_ != nullptr) lower = lower_copy(path);
+  if (insensitive_ == nullptr) return find(search, {}, match);
+  return find(search, lower_copy(request.path), match);
+}
+
+bool PathTable::find(const Search& search, std::string_view lower, Match& match) const {
+  const std::string_view path = search.request.path;
   const auto found = [&match](const Route* route) {
     match.route = route;
     return route != nullptr;
@@ -96,33 +97,33 @@ bool PathTable::find(const http::RequestHead& request, const IpAddress& client, 
   // Each step asks the paths as written first, then those that ignore case.
   const auto both = [&](auto&& step) {
     return found(step(sensitive_, path)) ||
-           (insensitive_ != nullptr && found(step(*insensitive_, std::string_view(lower))));
+           (insensitive_ != nullptr && found(step(*insensitive_, lower)));
   };
 
   if (both([&](const Paths& paths, std::string_view text) { return search.at(paths.exact, text); })) return true;
   if (both([&](const Paths& paths, std::string_view text) {
-        return longest_prefix(search, paths.final_prefix, text, paths.deepest_prefix);
+        return paths.final_prefix.empty() ? nullptr : paths.final_prefix.longest(search, text);
       })) {
     return true;
   }
   for (const Route* route : regex_) {
-    if (!route->regex->search(path, match.captures) || !route->accepts(request, client)) continue;
-    return found(route);
+    if (route->regex->search(path, match.captures) && search.accepts(*route)) return found(route);
+    match.captures.count = 0;
   }
-  match.captures = {};
   if (both([&](const Paths& paths, std::string_view text) -> const Route* {
+        if (paths.segment.empty()) return nullptr;
         const size_t slash = text.rfind('/');
-        if (paths.segment.empty() || slash == std::string_view::npos || slash + 1 == text.size()) return nullptr;
+        if (slash == std::string_view::npos || slash + 1 == text.size()) return nullptr;
         return search.at(paths.segment, text.substr(0, slash));
       })) {
     return true;
   }
   if (both([&](const Paths& paths, std::string_view text) -> const Route* {
-        const Route* by_segment = longest_prefix(search, paths.prefix, text, paths.deepest_prefix);
+        const Route* by_segment = paths.prefix.longest(search, text);
         for (const Route* route : paths.raw_prefix) {
           if (by_segment != nullptr && by_segment->path.size() >= route->path.size()) break;
           const bool fits = route->ignore_case ? starts_with_ignore_case(text, route->path) : text.starts_with(route->path);
-          if (fits && route->accepts(request, client)) return route;
+          if (fits && search.accepts(*route)) return route;
         }
         return by_segment;
       })) {

@@ -34,19 +34,32 @@ class PathTable {
  private:
   using Bucket = std::vector<const Route*>;
   using Index = std::unordered_map<std::string, Bucket, TextHash, TextEqual>;
+  struct Search;
+
+  // Prefixes that end at a segment boundary.
+  struct Prefixes {
+    Index below;         // all but the root
+    Bucket root;         // "/**", which most tables have and many have alone
+    size_t deepest = 0;  // in segments: longer paths need not be tried
+
+    void add(const std::string& path, const Route& route);
+    [[nodiscard]] bool empty() const { return below.empty() && root.empty(); }
+    [[nodiscard]] const Route* longest(const Search& search, std::string_view path) const;
+    [[nodiscard]] const Route* longest_below(const Search& search, std::string_view path) const;
+  };
 
   // One letter case of paths: as written, or all lower.
   struct Paths {
     Index exact;
-    Index final_prefix;
+    Prefixes final_prefix;
     Index segment;
-    Index prefix;
+    Prefixes prefix;
     std::vector<const Route*> raw_prefix;  // longest first
-    size_t deepest_prefix = 0;             // in segments: longer paths need not be tried
   };
 
   void add(const Route& route);
-  static size_t depth(std::string_view path);
+  // `lower` is the path in lower case, for insensitive_.
+  bool find(const Search& search, std::string_view lower, Match& match) const;
 
   Paths sensitive_;
   std::unique_ptr<Paths> insensitive_;  // null: there are none, as in most tables

@@ -4,7 +4,7 @@
 
 namespace headgate::routing {
 
-bool Route::accepts(const http::RequestHead& request, const IpAddress& client) const {
+bool Route::conditions_hold(const http::RequestHead& request, const IpAddress& client) const {
   if (!methods.empty() || !other_methods.empty()) {
     const bool known = request.method != http::Method::kOther;
     const bool listed = known ? std::find(methods.begin(), methods.end(), request.method) != methods.end()

@@ -40,7 +40,15 @@ struct Route {
   bool access_log = true;
 
   // Everything but host and path.
-  [[nodiscard]] bool accepts(const http::RequestHead& request, const IpAddress& client) const;
+  [[nodiscard]] bool accepts(const http::RequestHead& request, const IpAddress& client) const {
+    return is_unconditional() || conditions_hold(request, client);
+  }
+
+ private:
+  [[nodiscard]] bool is_unconditional() const {
+    return methods.empty() && other_methods.empty() && predicates.empty() && sources.empty();
+  }
+  [[nodiscard]] bool conditions_hold(const http::RequestHead& request, const IpAddress& client) const;
 };
 
 }  // namespace headgate::routing

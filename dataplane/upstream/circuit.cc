@@ -57,9 +57,9 @@ bool Circuit::may_rest(size_t open) const {
          (circuit.connections_per_endpoint == 0 || open <= circuit.connections_per_endpoint / workers);
 }
 
-bool Circuit::others_first(CircuitMember& member) {
+bool Circuit::longer_starved(CircuitMember& member) {
   CircuitMember* longest = starved_.front();
-  if (longest == nullptr || longest == &member || limits().connections == 0) return false;
+  if (longest == &member || limits().connections == 0) return false;
   const MonotonicTime since = longest->waiting_since();
   return since < member.waiting_since() && worker_.loop.now() - since >= kPatience;
 }

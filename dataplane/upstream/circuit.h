@@ -53,7 +53,7 @@ class Circuit {
   // this worker? More than the worker's share of a limit would keep other workers from theirs.
   [[nodiscard]] bool may_rest(size_t open) const;
   // Has a request to another endpoint waited so much longer that the connection is better closed?
-  [[nodiscard]] bool others_first(CircuitMember& member);
+  [[nodiscard]] bool others_first(CircuitMember& member) { return !starved_.empty() && longer_starved(member); }
 
   // One more request waits for a connection. False: too many do. Until leave_queue().
   bool enter_queue() { return cell_->pending.try_add(limits().pending); }
@@ -65,6 +65,7 @@ class Circuit {
  private:
   using Starved = IntrusiveList<CircuitMember, StarvedTag>;
   [[nodiscard]] const CircuitLimits& limits() const { return settings_->circuit; }
+  [[nodiscard]] bool longer_starved(CircuitMember& member);
   bool close_idle_of_others(const CircuitMember& member);
   void offer_room();
 

@@ -40,7 +40,7 @@ bool eject(const Upstream& upstream, uint32_t index, MonotonicTime now) {
 
 }  // namespace
 
-void record_success(const Upstream& upstream, uint32_t index, MonotonicTime now) {
+void forget_failures(const Upstream& upstream, uint32_t index, MonotonicTime now) {
   EndpointCell& cell = *upstream.endpoint(index).cell;
   if (cell.consecutive_failures.load(std::memory_order_relaxed) != 0) {
     cell.consecutive_failures.store(0, std::memory_order_relaxed);

@@ -18,7 +18,14 @@ inline bool is_failure_status(const PassiveHealthCheck& health, uint32_t status)
   return in_ranges(health.failure_status, status);
 }
 
-void record_success(const Upstream& upstream, uint32_t index, MonotonicTime now);
+// An endpoint that had failed has answered.
+void forget_failures(const Upstream& upstream, uint32_t index, MonotonicTime now);
+inline void record_success(const Upstream& upstream, uint32_t index, MonotonicTime now) {
+  const EndpointCell& cell = *upstream.endpoint(index).cell;
+  const bool clean = cell.consecutive_failures.load(std::memory_order_relaxed) == 0 &&
+                     cell.ejections.load(std::memory_order_relaxed) == 0;
+  if (!clean) [[unlikely]] forget_failures(upstream, index, now);
+}
 // An attempt failed by the endpoint's fault: not connected, reset, timed out, a failure status. True: it is now ejected.
 // A reused connection that was found closed is not a failure.
 bool record_failure(const Upstream& upstream, uint32_t index, MonotonicTime now);

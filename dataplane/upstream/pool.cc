@@ -109,12 +109,18 @@ Result<http::ClientStream*> Pool::acquire(PoolWaiter& waiter, Duration connect_t
   if (shares()) {
     if (http::ClientStream* stream = shared_.open_stream()) return stream;
   }
-  std::string header;
-  if (names_clients()) {
-    const ConnectionFacts* client = waiter.client();
-    header = client == nullptr ? own_proxy_header(*settings_) : proxy_header(*settings_, client->remote, client->local);
+  if (!names_clients()) {
+    if (http1::ClientConnection* connection = take_idle()) return connection;
+    return queue(waiter, connect_timeout, {});
   }
-  if (http1::ClientConnection* connection = take_idle(header)) return connection;
+  const ConnectionFacts* client = waiter.client();
+  std::string header =
+      client == nullptr ? own_proxy_header(*settings_) : proxy_header(*settings_, client->remote, client->local);
+  if (http1::ClientConnection* connection = take_idle_of(header)) return connection;
+  return queue(waiter, connect_timeout, std::move(header));
+}
+
+Result<http::ClientStream*> Pool::queue(PoolWaiter& waiter, Duration connect_timeout, std::string header) {
   if (!circuit_->enter_queue()) {
     worker_.counters.add(Counter::kUpstreamRefusedPending);
     return Error{.code = Errc::kOverloaded, .origin = Origin::kUpstream, .detail = "too many wait for a connection"};
@@ -127,15 +133,17 @@ Result<http::ClientStream*> Pool::acquire(PoolWaiter& waiter, Duration connect_t
   return nullptr;
 }
 
-// The most recently used connection that is still open, of this client when there are PROXY headers.
-http1::ClientConnection* Pool::take_idle(std::string_view proxy_header) {
-  if (!names_clients()) {
-    while (http1::ClientConnection* connection = idle_.front()) {
-      if (connection->reusable()) return &occupy(*connection);
-      connection->close();
-    }
-    return nullptr;
+// The most recently used connection that is still open.
+http1::ClientConnection* Pool::take_idle() {
+  while (http1::ClientConnection* connection = idle_.front()) {
+    if (connection->reusable()) return &occupy(*connection);
+    connection->close();
   }
+  return nullptr;
+}
+
+// The same of those that began with this PROXY header.
+http1::ClientConnection* Pool::take_idle_of(std::string_view proxy_header) {
   http1::ClientConnection* found = nullptr;
   idle_.for_each([&](http1::ClientConnection& connection) {
     if (found != nullptr || named(connection) != proxy_header) return;
@@ -362,7 +370,8 @@ Duration Pool::rest_time(const http1::ClientConnection& connection) const {
   const ConnectionSettings& settings = settings_->connection;
   if (settings.max_age.count() == 0) return settings.idle;
   const Duration left = settings.max_age - (worker_.loop.now() - connection.opened());
-  return std::clamp(left, Duration(0), settings.idle);
+  if (left <= Duration(0)) return Duration(0);
+  return left < settings.idle ? left : settings.idle;
 }
 
 void Pool::on_connection_idle(http1::ClientConnection& connection) {
@@ -370,7 +379,7 @@ void Pool::on_connection_idle(http1::ClientConnection& connection) {
   const ConnectionSettings& settings = settings_->connection;
   const Duration rest = rest_time(connection);
   const bool starving = names_clients() && waiting_count_ > connecting_count_;  // for connections of their own
-  const bool wanted = find_waiter(named(connection)) != nullptr ||
+  const bool wanted = (!waiting_.empty() && find_waiter(named(connection)) != nullptr) ||
                       (!starving && idle_count_ < settings.idle_per_endpoint && circuit_->may_rest(open_));
   const bool keep = !retired_ && wanted && rest.count() > 0 && !circuit_->others_first(*this) &&
                     (settings.requests_per_connection == 0 || connection.requests() < settings.requests_per_connection);

@@ -101,7 +101,9 @@ class Pool final : private http1::ClientConnectionOwner, private SharedConnectio
   [[nodiscard]] bool names_clients() const { return settings_->proxy_protocol != ProxyProtocol::kNone; }
   // What the connection began with; empty without PROXY headers.
   [[nodiscard]] std::string_view named(const http1::ClientConnection& connection) const;
-  http1::ClientConnection* take_idle(std::string_view proxy_header);
+  Result<http::ClientStream*> queue(PoolWaiter& waiter, Duration connect_timeout, std::string header);
+  http1::ClientConnection* take_idle();
+  http1::ClientConnection* take_idle_of(std::string_view proxy_header);
   http1::ClientConnection& occupy(http1::ClientConnection& connection);
   PoolWaiter* find_waiter(std::string_view proxy_header);
   void connect_for_each_client();
