@@ -96,7 +96,7 @@ void ClientConnection::remove(ClientStream& stream) {
 
 void ClientConnection::forget(ClientStream& stream) { remove(stream); }
 
-void ClientConnection::on_stream_closed(StreamBase& base, ErrorCode code) {
+void ClientConnection::on_stream_closed(SessionStream& base, ErrorCode code) {
   auto& stream = static_cast<ClientStream&>(base);
   stream.on_closed(code);
   remove(stream);

@@ -83,7 +83,7 @@ class ClientConnection final : public Pooled<ClientConnection>, public ListNode<
   void on_stream_opened(int32_t) override {}
   void on_settings_received() override;
   void on_goaway_received(int32_t last, ErrorCode code) override;
-  void on_stream_closed(StreamBase& stream, ErrorCode code) override;
+  void on_stream_closed(SessionStream& stream, ErrorCode code) override;
   void on_input() override { ++inputs_; }
   [[nodiscard]] size_t streams_alive() const override { return open_; }
   [[nodiscard]] Error protocol_error() const override;

@@ -20,7 +20,7 @@
 #include "dataplane/http2/answer_fields.h"
 #include "dataplane/http2/incoming_body.h"
 #include "dataplane/http2/outgoing_body.h"
-#include "dataplane/http2/stream_base.h"
+#include "dataplane/http2/session_stream.h"
 
 namespace headgate::http2 {
 
@@ -29,7 +29,7 @@ class ClientConnection;
 class ClientStream final : public event::Disposable,
                            public Pooled<ClientStream>,
                            public ListNode<>,
-                           public StreamBase,
+                           public SessionStream,
                            public http::ClientStream,
                            private IncomingBodyOwner,
                            private OutgoingBodyOwner {
@@ -63,7 +63,7 @@ class ClientStream final : public event::Disposable,
  private:
   enum class State : uint8_t { kFresh, kHeld, kWaiting, kAnswered, kTunnel, kOver };
 
-  // StreamBase
+  // SessionStream
   bool on_field(std::string_view name, std::string_view value) override;
   void on_fields_end(bool end_stream) override;
   void on_data(BodyInput& input, std::string_view data) override;

@@ -2,7 +2,7 @@
 //
 // Bytes are given back when whoever holds them has let them go, and the other side is told when that is half a window:
 // rarely, and before it has to stop.
-// Spec: RFC 9113 5.2, 6.9.   Thread: worker.   Owner: StreamBase, Session (by value).   Unit: bytes.
+// Spec: RFC 9113 5.2, 6.9.   Thread: worker.   Owner: SessionStream, Session (by value).   Unit: bytes.
 #pragma once
 
 #include <cstddef>

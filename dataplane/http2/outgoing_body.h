@@ -17,7 +17,7 @@
 namespace headgate::http2 {
 
 class Session;
-class StreamBase;
+class SessionStream;
 struct PullTag;
 struct ReadyTag;
 
@@ -37,7 +37,7 @@ class OutgoingBodyOwner {
 class OutgoingBody final : public ListNode<PullTag>, public ListNode<ReadyTag>, private http::BodySink {
  public:
   // `source_of`: who is to blame when the body is longer or shorter than its length.
-  OutgoingBody(Session& session, StreamBase& stream, OutgoingBodyOwner& owner, Origin source_of)
+  OutgoingBody(Session& session, SessionStream& stream, OutgoingBodyOwner& owner, Origin source_of)
       : session_(session), stream_(stream), owner_(owner), source_of_(source_of) {}
 
   // `arena` keeps the trailers; it outlives the stream's exchange.
@@ -52,7 +52,7 @@ class OutgoingBody final : public ListNode<PullTag>, public ListNode<ReadyTag>, 
 
   // -- for Session
   void pull();
-  [[nodiscard]] StreamBase& stream() const { return stream_; }
+  [[nodiscard]] SessionStream& stream() const { return stream_; }
   // Bytes, or the end, can be framed.
   [[nodiscard]] bool waiting() const { return !chunk_.empty() || (ended_ && !end_framed_ && !stopped_); }
   [[nodiscard]] size_t held() const { return chunk_.size(); }
@@ -72,7 +72,7 @@ class OutgoingBody final : public ListNode<PullTag>, public ListNode<ReadyTag>, 
   void on_error(const Error& error) override;
 
   Session& session_;
-  StreamBase& stream_;
+  SessionStream& stream_;
   OutgoingBodyOwner& owner_;
   http::BodySource* source_ = nullptr;
   Arena* arena_ = nullptr;

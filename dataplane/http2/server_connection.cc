@@ -119,7 +119,7 @@ void ServerConnection::on_settings_received() {
   if (alive_ == 0) expect_idleness();
 }
 
-bool ServerConnection::on_reset_sent(int32_t id, const StreamBase* base, ErrorCode code) {
+bool ServerConnection::on_reset_sent(int32_t id, const SessionStream* base, ErrorCode code) {
   if (!ended_.has(id)) reset_.add(id);
   if (code == ErrorCode::kNoError) return true;
   // T4: resets that the client provokes cost as much as those it sends.
@@ -129,7 +129,7 @@ bool ServerConnection::on_reset_sent(int32_t id, const StreamBase* base, ErrorCo
   return !provoked || budget_.allow_reset(early, worker().loop.now()) || calm("too many resets provoked");
 }
 
-void ServerConnection::on_stream_closed(StreamBase& base, ErrorCode) {
+void ServerConnection::on_stream_closed(SessionStream& base, ErrorCode) {
   auto& stream = static_cast<Stream&>(base);
   stream.on_closed();
   stream.ListNode<>::unlink();

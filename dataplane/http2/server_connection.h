@@ -66,8 +66,8 @@ class ServerConnection final : public Pooled<ServerConnection>, public Session {
   void on_header_block_end() override;
   void on_settings_received() override;
   void on_goaway_received(int32_t, ErrorCode) override {}
-  bool on_reset_sent(int32_t id, const StreamBase* stream, ErrorCode code) override;
-  void on_stream_closed(StreamBase& stream, ErrorCode code) override;
+  bool on_reset_sent(int32_t id, const SessionStream* stream, ErrorCode code) override;
+  void on_stream_closed(SessionStream& stream, ErrorCode code) override;
   [[nodiscard]] size_t streams_alive() const override { return alive_; }
   [[nodiscard]] Error protocol_error() const override {
     return {.code = Errc::kMalformed, .origin = Origin::kDownstream, .detail = "HTTP/2"};

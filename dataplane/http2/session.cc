@@ -42,7 +42,7 @@ void Session::begin(std::span<const SettingEntry> settings, int32_t stream_windo
 
 // -- streams ----------------------------------------------------------------------------------------------------------
 
-void Session::take_stream(StreamBase& stream) {
+void Session::take_stream(SessionStream& stream) {
   stream.send_window_ = peer_.initial_window;
   stream.receive_window_ = FlowWindow(stream_window_);
   streams_.insert(stream);
@@ -53,19 +53,19 @@ void Session::refuse_stream(int32_t id) {
   (void)on_reset_sent(id, nullptr, ErrorCode::kRefusedStream);
 }
 
-void Session::forget_stream(StreamBase& stream) {
+void Session::forget_stream(SessionStream& stream) {
   stream.closed_ = true;
   stream.ListNode<DueTag>::unlink();
   streams_.erase(stream);
 }
 
-void Session::submit_request(StreamBase& stream) {
+void Session::submit_request(SessionStream& stream) {
   stream.opens_ = true;
   due_.push_back(stream);
   schedule_send();
 }
 
-void Session::write_head(StreamBase& stream, const FieldArray& fields, bool end_stream) {
+void Session::write_head(SessionStream& stream, const FieldArray& fields, bool end_stream) {
   if (state_ != State::kOpen || stream.closed_) return;
   writer_.head(stream.id_, fields, end_stream);
   if (end_stream) {
@@ -75,7 +75,7 @@ void Session::write_head(StreamBase& stream, const FieldArray& fields, bool end_
   schedule_send();
 }
 
-void Session::submit_reset(StreamBase& stream, ErrorCode code) {
+void Session::submit_reset(SessionStream& stream, ErrorCode code) {
   if (state_ != State::kOpen || stream.closed_ || stream.reset_queued_) return;
   stream.reset_queued_ = true;
   stream.reset_code_ = code;
@@ -90,7 +90,7 @@ void Session::give_back(size_t bytes) {
   schedule_send();
 }
 
-void Session::give_back(StreamBase& stream, size_t bytes) {
+void Session::give_back(SessionStream& stream, size_t bytes) {
   if (state_ != State::kOpen || stream.closed_ || stream.remote_ended_) return;
   const uint32_t increment = stream.receive_window_.give_back(bytes);
   if (increment == 0) return;
@@ -98,18 +98,18 @@ void Session::give_back(StreamBase& stream, size_t bytes) {
   schedule_send();
 }
 
-void Session::close_stream(StreamBase& stream, ErrorCode code) {
+void Session::close_stream(SessionStream& stream, ErrorCode code) {
   forget_stream(stream);
   on_stream_closed(stream, code);
 }
 
-void Session::close_if_ended(StreamBase& stream) {
+void Session::close_if_ended(SessionStream& stream) {
   if (stream.closed_ || stream.reset_queued_ || !stream.remote_ended_ || !stream.end_told_) return;
   close_stream(stream, ErrorCode::kNoError);
 }
 
 // What a stream submitted takes effect.
-void Session::process_due(StreamBase& stream) {
+void Session::process_due(SessionStream& stream) {
   if (stream.opens_) {
     stream.opens_ = false;
     stream.id_ = next_stream_;
@@ -201,14 +201,14 @@ bool Session::refuse(ErrorCode code, const char* detail) {
 
 // -- output -----------------------------------------------------------------------------------------------------------
 
-void Session::wake(StreamBase& stream) {
+void Session::wake(SessionStream& stream) {
   OutgoingBody& body = stream.outgoing();
   if (body.waiting()) want_send(body);
 }
 
 // One frame of the body, as far as the windows go, and its end. A body that has to wait for a window is not in the list.
 void Session::frame_part(OutgoingBody& body) {
-  StreamBase& stream = body.stream();
+  SessionStream& stream = body.stream();
   if (stream.closed_ || stream.reset_queued_) return;
   const int64_t window = std::clamp<int64_t>(std::min<int64_t>(stream.send_window_, send_window_), 0, kDefaultFrameSize);
   const size_t size = std::min(static_cast<size_t>(window), body.held());
@@ -232,7 +232,7 @@ void Session::frame_data(OutgoingBody& body, size_t size, bool end_stream) {
 
 // What is left of the body, and its trailers when there are any that may be sent.
 void Session::frame_end(OutgoingBody& body, size_t size) {
-  StreamBase& stream = body.stream();
+  SessionStream& stream = body.stream();
   if (body.trailers() == nullptr) {
     frame_data(body, size, true);
   } else if (const FieldArray fields(*body.trailers()); fields.size() == 0) {
@@ -249,7 +249,7 @@ void Session::frame_end(OutgoingBody& body, size_t size) {
 // Frames until the queue is full or nothing more can be said.
 void Session::gather() {
   while (!writer_.full()) {
-    StreamBase* const stream = due_.pop_front();
+    SessionStream* const stream = due_.pop_front();
     if (stream == nullptr) break;
     process_due(*stream);
   }

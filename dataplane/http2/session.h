@@ -26,7 +26,7 @@
 #include "dataplane/http2/hpack.h"
 #include "dataplane/http2/incoming_body.h"
 #include "dataplane/http2/outgoing_body.h"
-#include "dataplane/http2/stream_base.h"
+#include "dataplane/http2/session_stream.h"
 #include "dataplane/http2/stream_map.h"
 #include "dataplane/net/byte_stream.h"
 #include "dataplane/net/output_queue.h"
@@ -58,12 +58,12 @@ class Session : public event::Disposable, private net::StreamObserver {
 
   // -- for streams
   // Its turn comes with the frames of this turn: write_request() is called, for write_head().
-  void submit_request(StreamBase& stream);
-  void write_head(StreamBase& stream, const FieldArray& fields, bool end_stream);
-  void submit_reset(StreamBase& stream, ErrorCode code);
+  void submit_request(SessionStream& stream);
+  void write_head(SessionStream& stream, const FieldArray& fields, bool end_stream);
+  void submit_reset(SessionStream& stream, ErrorCode code);
   // Bytes of DATA are free again: of the connection's window, of the stream's.
   void give_back(size_t bytes);
-  void give_back(StreamBase& stream, size_t bytes);
+  void give_back(SessionStream& stream, size_t bytes);
 
   // -- for bodies. The body is asked for its next chunk before the frames of this turn are gathered.
   void want_pull(OutgoingBody& body) {
@@ -106,15 +106,15 @@ class Session : public event::Disposable, private net::StreamObserver {
   void announce_goaway() { write_goaway(kMaxStreamId); }
   void say_goaway();
 
-  [[nodiscard]] StreamBase* find(int32_t id) const { return streams_.find(id); }
+  [[nodiscard]] SessionStream* find(int32_t id) const { return streams_.find(id); }
   [[nodiscard]] const PeerSettings& peer() const { return peer_; }
   [[nodiscard]] bool settings_received() const { return settings_received_; }
   // Ids are left.
   [[nodiscard]] bool can_open() const { return next_stream_ > 0; }
   [[nodiscard]] bool send_window_shut() const { return send_window_ <= 0; }
-  void take_stream(StreamBase& stream);    // has its id: takes part from now on
+  void take_stream(SessionStream& stream);    // has its id: takes part from now on
   void refuse_stream(int32_t id);          // of the peer: will not
-  void forget_stream(StreamBase& stream);  // no frame tells of it
+  void forget_stream(SessionStream& stream);  // no frame tells of it
 
   // -- what the role says. Of a frame's header, before anything is done with it; false after refuse().
   [[nodiscard]] virtual bool on_frame_begin(const FrameHeader& frame) = 0;
@@ -129,8 +129,8 @@ class Session : public event::Disposable, private net::StreamObserver {
   // What is above `last` was not looked at, and is closed after this.
   virtual void on_goaway_received(int32_t last, ErrorCode code) = 0;
   // RST_STREAM was written. `stream`: null: of nobody. False after refuse().
-  [[nodiscard]] virtual bool on_reset_sent(int32_t, const StreamBase*, ErrorCode) { return true; }
-  virtual void on_stream_closed(StreamBase& stream, ErrorCode code) = 0;
+  [[nodiscard]] virtual bool on_reset_sent(int32_t, const SessionStream*, ErrorCode) { return true; }
+  virtual void on_stream_closed(SessionStream& stream, ErrorCode code) = 0;
   // Bytes are about to be looked at.
   virtual void on_input() {}
   [[nodiscard]] virtual size_t streams_alive() const = 0;
@@ -167,17 +167,17 @@ class Session : public event::Disposable, private net::StreamObserver {
   [[nodiscard]] bool on_reset(int32_t id, ErrorCode code);
 
   // -- streams
-  void end_remote(StreamBase& stream);
-  void close_stream(StreamBase& stream, ErrorCode code);
-  void process_due(StreamBase& stream);
-  void close_if_ended(StreamBase& stream);
+  void end_remote(SessionStream& stream);
+  void close_stream(SessionStream& stream, ErrorCode code);
+  void process_due(SessionStream& stream);
+  void close_if_ended(SessionStream& stream);
   // What comes for others is passed over.
-  [[nodiscard]] StreamBase* find_live(int32_t id) const {
-    StreamBase* const stream = streams_.find(id);
+  [[nodiscard]] SessionStream* find_live(int32_t id) const {
+    SessionStream* const stream = streams_.find(id);
     return stream != nullptr && !stream->reset_queued_ ? stream : nullptr;
   }
   // The windows have opened.
-  void wake(StreamBase& stream);
+  void wake(SessionStream& stream);
 
   void write_goaway(int32_t last_stream_id);
   void on_stream_ready(bool readable, bool writable) override;
@@ -199,7 +199,7 @@ class Session : public event::Disposable, private net::StreamObserver {
   event::DeferredCall send_later_;
   event::DeferredCall resume_later_;
   StreamMap streams_;
-  IntrusiveList<StreamBase, DueTag> due_;        // something of theirs takes effect with the frames of this turn
+  IntrusiveList<SessionStream, DueTag> due_;        // something of theirs takes effect with the frames of this turn
   IntrusiveList<OutgoingBody, PullTag> pulls_;   // to be asked
   IntrusiveList<OutgoingBody, ReadyTag> ready_;  // have bytes, or their end, to frame
   net::OutputQueue output_;

@@ -114,7 +114,7 @@ bool Session::begin_data(const FrameHeader& frame) {
   if (is_idle(frame.stream_id)) return refuse(ErrorCode::kProtocolError, "DATA on a stream that is not open");
   if (reader_.fixed_too_long()) return refuse(ErrorCode::kFrameSizeError, "padding without a length");
   if (!receive_window_.take(frame.length)) return refuse(ErrorCode::kFlowControlError, "more than the window");
-  StreamBase* const stream = find(frame.stream_id);
+  SessionStream* const stream = find(frame.stream_id);
   if (stream == nullptr) return on_late_frame(frame);
   if (stream->remote_ended_) return refuse(ErrorCode::kStreamClosed, "DATA behind the end of the stream");
   if (!stream->reset_queued_ && !stream->receive_window_.take(frame.length)) {
@@ -129,7 +129,7 @@ bool Session::begin_headers(const FrameHeader& frame) {
   block_stream_ = id;
   block_ends_stream_ = frame.ends_stream();
   continuations_ = 0;
-  if (const StreamBase* const stream = find(id)) {
+  if (const SessionStream* const stream = find(id)) {
     return !stream->remote_ended_ || refuse(ErrorCode::kStreamClosed, "HEADERS behind the end of the stream");
   }
   if (!is_idle(id)) return on_late_frame(frame);
@@ -149,7 +149,7 @@ bool Session::on_fixed(const FrameHeader& frame) {
     case FrameType::kData: {
       const size_t overhead = fixed.size() + reader_.padding();
       give_back(overhead);
-      if (StreamBase* const stream = find_live(frame.stream_id)) give_back(*stream, overhead);
+      if (SessionStream* const stream = find_live(frame.stream_id)) give_back(*stream, overhead);
       return true;
     }
     case FrameType::kHeaders:
@@ -173,7 +173,7 @@ bool Session::on_fixed(const FrameHeader& frame) {
 bool Session::on_content(const FrameHeader& frame) {
   const std::string_view content = reader_.content();
   if (frame.type == FrameType::kData) {
-    if (StreamBase* const stream = find_live(frame.stream_id)) {
+    if (SessionStream* const stream = find_live(frame.stream_id)) {
       stream->on_data(input_, content);
     } else {
       give_back(content.size());
@@ -181,7 +181,7 @@ bool Session::on_content(const FrameHeader& frame) {
     return true;
   }
   if (frame.type != FrameType::kHeaders && frame.type != FrameType::kContinuation) return true;  // nobody reads it
-  StreamBase* const stream = find_live(block_stream_);
+  SessionStream* const stream = find_live(block_stream_);
   const auto outcome = decoder_.decode(content, [stream](std::string_view name, std::string_view value) {
     return stream == nullptr || stream->on_field(name, value);
   });
@@ -195,7 +195,7 @@ bool Session::on_content(const FrameHeader& frame) {
 
 bool Session::on_frame_end(const FrameHeader& frame) {
   if (frame.type == FrameType::kData) {
-    StreamBase* const stream = frame.ends_stream() ? find(frame.stream_id) : nullptr;
+    SessionStream* const stream = frame.ends_stream() ? find(frame.stream_id) : nullptr;
     if (stream != nullptr) end_remote(*stream);
     return true;
   }
@@ -204,7 +204,7 @@ bool Session::on_frame_end(const FrameHeader& frame) {
   return !block || !frame.has(frame_flag::kEndHeaders) || end_header_block();
 }
 
-void Session::end_remote(StreamBase& stream) {
+void Session::end_remote(SessionStream& stream) {
   stream.remote_ended_ = true;
   on_stream_ended(stream.id_);
   if (!stream.reset_queued_) stream.on_end_stream();
@@ -213,7 +213,7 @@ void Session::end_remote(StreamBase& stream) {
 
 bool Session::end_header_block() {
   if (!decoder_.finish()) return refuse(ErrorCode::kCompressionError, "a header block that ends inside a field");
-  StreamBase* const stream = find(std::exchange(block_stream_, 0));
+  SessionStream* const stream = find(std::exchange(block_stream_, 0));
   on_header_block_end();
   if (stream == nullptr) return true;
   if (block_ends_stream_) {
@@ -268,7 +268,7 @@ bool Session::resize_windows(int32_t size) {
   const int64_t more = int64_t{size} - peer_.initial_window;
   peer_.initial_window = size;
   bool fits = true;
-  streams_.for_each([&](StreamBase& stream) {
+  streams_.for_each([&](SessionStream& stream) {
     const int64_t window = stream.send_window_ + more;
     fits = fits && window <= kMaxWindow;
     stream.send_window_ = static_cast<int32_t>(std::min<int64_t>(window, kMaxWindow));
@@ -282,15 +282,15 @@ bool Session::on_goaway(std::string_view payload) {
   peer_leaving_ = true;
   on_goaway_received(last, error_code(payload.data() + 4));
   if (role_ == Role::kServer) return true;
-  std::vector<StreamBase*> refused;
-  streams_.for_each([&](StreamBase& stream) {
+  std::vector<SessionStream*> refused;
+  streams_.for_each([&](SessionStream& stream) {
     if (stream.id_ > last) refused.push_back(&stream);
   });
-  due_.for_each([&](StreamBase& stream) {
+  due_.for_each([&](SessionStream& stream) {
     if (stream.opens_) refused.push_back(&stream);
   });
   // A stream that one of the others takes with it is not destroyed within this turn.
-  for (StreamBase* const stream : refused) {
+  for (SessionStream* const stream : refused) {
     if (!stream->closed_) close_stream(*stream, ErrorCode::kRefusedStream);
   }
   return true;
@@ -302,10 +302,10 @@ bool Session::on_window_update(int32_t id, int32_t increment) {
     const bool was_shut = send_window_ <= 0;
     send_window_ += increment;
     if (send_window_ > kMaxWindow) return refuse(ErrorCode::kFlowControlError, "a window larger than windows are");
-    if (was_shut) streams_.for_each([this](StreamBase& stream) { wake(stream); });
+    if (was_shut) streams_.for_each([this](SessionStream& stream) { wake(stream); });
     return true;
   }
-  StreamBase* const stream = find_live(id);
+  SessionStream* const stream = find_live(id);
   if (stream == nullptr) return true;
   if (int64_t{stream->send_window_} + increment > kMaxWindow) {
     submit_reset(*stream, ErrorCode::kFlowControlError);
@@ -317,7 +317,7 @@ bool Session::on_window_update(int32_t id, int32_t increment) {
 }
 
 bool Session::on_reset(int32_t id, ErrorCode code) {
-  StreamBase* const stream = find(id);
+  SessionStream* const stream = find(id);
   if (stream == nullptr) return true;
   on_stream_ended(id);
   stream->on_reset_received();

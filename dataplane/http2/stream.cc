@@ -23,7 +23,7 @@ Error client_left() {
 }  // namespace
 
 Stream::Stream(ServerConnection& connection, int32_t id)
-    : StreamBase(id),
+    : SessionStream(id),
       connection_(connection),
       exchange_(new http::Exchange(connection.worker(), *this, connection.sink())),
       response_body_(connection, *this, *this, Origin::kUpstream) {}

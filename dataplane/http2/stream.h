@@ -16,7 +16,7 @@
 #include "dataplane/http2/incoming_body.h"
 #include "dataplane/http2/outgoing_body.h"
 #include "dataplane/http2/request_fields.h"
-#include "dataplane/http2/stream_base.h"
+#include "dataplane/http2/session_stream.h"
 
 namespace headgate::http2 {
 
@@ -25,7 +25,7 @@ class ServerConnection;
 class Stream final : public event::Disposable,
                      public Pooled<Stream>,
                      public ListNode<>,
-                     public StreamBase,
+                     public SessionStream,
                      private http::ExchangeTransport,
                      private IncomingBodyOwner,
                      private OutgoingBodyOwner {
@@ -46,7 +46,7 @@ class Stream final : public event::Disposable,
   void on_deadline();
 
  private:
-  // StreamBase
+  // SessionStream
   bool on_field(std::string_view name, std::string_view value) override;
   void on_fields_end(bool end_stream) override;
   void on_data(BodyInput& input, std::string_view data) override;

@@ -9,29 +9,29 @@ constexpr size_t kFirstPlaces = 16;
 }  // namespace
 
 void StreamMap::grow() {
-  std::vector<StreamBase*> before(places_.empty() ? kFirstPlaces : places_.size() * 2);
+  std::vector<SessionStream*> before(places_.empty() ? kFirstPlaces : places_.size() * 2);
   before.swap(places_);
   size_ = 0;
-  for (StreamBase* stream : before) {
+  for (SessionStream* stream : before) {
     while (stream != nullptr) {
-      StreamBase* const next = stream->next_in_map_;
+      SessionStream* const next = stream->next_in_map_;
       insert(*stream);
       stream = next;
     }
   }
 }
 
-void StreamMap::insert(StreamBase& stream) {
+void StreamMap::insert(SessionStream& stream) {
   if (size_ >= places_.size()) grow();
-  StreamBase*& first = places_[place(stream.id())];
+  SessionStream*& first = places_[place(stream.id())];
   stream.next_in_map_ = first;
   first = &stream;
   ++size_;
 }
 
-void StreamMap::erase(StreamBase& stream) {
+void StreamMap::erase(SessionStream& stream) {
   if (size_ == 0) return;
-  for (StreamBase** at = &places_[place(stream.id())]; *at != nullptr; at = &(*at)->next_in_map_) {
+  for (SessionStream** at = &places_[place(stream.id())]; *at != nullptr; at = &(*at)->next_in_map_) {
     if (*at != &stream) continue;
     *at = stream.next_in_map_;
     --size_;

@@ -9,31 +9,31 @@
 #include <cstdint>
 #include <vector>
 
-#include "dataplane/http2/stream_base.h"
+#include "dataplane/http2/session_stream.h"
 
 namespace headgate::http2 {
 
 class StreamMap {
  public:
-  [[nodiscard]] StreamBase* find(int32_t id) const {
+  [[nodiscard]] SessionStream* find(int32_t id) const {
     if (size_ == 0) return nullptr;
-    StreamBase* stream = places_[place(id)];
+    SessionStream* stream = places_[place(id)];
     while (stream != nullptr && stream->id() != id) stream = stream->next_in_map_;
     return stream;
   }
   // Its id is not in the map.
-  void insert(StreamBase& stream);
+  void insert(SessionStream& stream);
   // Nothing happens to a stream that is not there.
-  void erase(StreamBase& stream);
+  void erase(SessionStream& stream);
   [[nodiscard]] bool empty() const { return size_ == 0; }
   // Gives the memory of an empty map back.
   void shrink() {
-    if (size_ == 0) std::vector<StreamBase*>().swap(places_);
+    if (size_ == 0) std::vector<SessionStream*>().swap(places_);
   }
-  // fn(StreamBase&) for each; must not change the map.
+  // fn(SessionStream&) for each; must not change the map.
   template <typename Fn>
   void for_each(Fn&& fn) {
-    for (StreamBase* stream : places_) {
+    for (SessionStream* stream : places_) {
       for (; stream != nullptr; stream = stream->next_in_map_) fn(*stream);
     }
   }
@@ -42,7 +42,7 @@ class StreamMap {
   [[nodiscard]] size_t place(int32_t id) const { return (static_cast<uint32_t>(id) >> 1) & (places_.size() - 1); }
   void grow();
 
-  std::vector<StreamBase*> places_;  // a power of two, as many as there are streams
+  std::vector<SessionStream*> places_;  // a power of two, as many as there are streams
   size_t size_ = 0;
 };
 

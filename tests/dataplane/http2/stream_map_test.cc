@@ -12,9 +12,9 @@
 namespace headgate::http2 {
 namespace {
 
-class TestStream final : public StreamBase {
+class TestStream final : public SessionStream {
  public:
-  explicit TestStream(int32_t id) : StreamBase(id) {}
+  explicit TestStream(int32_t id) : SessionStream(id) {}
 
  private:
   bool on_field(std::string_view, std::string_view) override { return true; }
@@ -51,7 +51,7 @@ TEST(StreamMap, IsAMap) {
     if (step % 50 != 0) continue;
     for (const auto& [id, stream] : model) ASSERT_EQ(map.find(id), stream.get());
     size_t count = 0;
-    map.for_each([&](StreamBase& stream) { count += model.contains(stream.id()) ? 1 : 0; });
+    map.for_each([&](SessionStream& stream) { count += model.contains(stream.id()) ? 1 : 0; });
     ASSERT_EQ(count, model.size());
   }
 }

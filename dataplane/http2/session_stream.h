@@ -1,4 +1,4 @@
-// stream_base.h -- what a connection knows of a stream, whichever side opened it.
+// session_stream.h -- what a Session knows of a stream, whichever side opened it.
 //
 // A stream is closed when both sides have ended it, or either has reset it. What ends it from our side takes effect when
 // the frames of the turn are gathered, never inside a call that a stream has made: until then what comes is ignored.
@@ -18,14 +18,14 @@ namespace headgate::http2 {
 class OutgoingBody;
 struct DueTag;
 
-class StreamBase : public ListNode<DueTag> {
+class SessionStream : public ListNode<DueTag> {
  public:
   // 0: not opened yet.
   [[nodiscard]] int32_t id() const { return id_; }
 
  protected:
-  explicit StreamBase(int32_t id = 0) : id_(id) {}
-  virtual ~StreamBase() = default;
+  explicit SessionStream(int32_t id = 0) : id_(id) {}
+  virtual ~SessionStream() = default;
 
   // -- what the connection tells. A field of the block that is being read; false: end the connection.
   [[nodiscard]] virtual bool on_field(std::string_view name, std::string_view value) = 0;
@@ -45,7 +45,7 @@ class StreamBase : public ListNode<DueTag> {
   friend class Session;
   friend class StreamMap;
 
-  StreamBase* next_in_map_ = nullptr;
+  SessionStream* next_in_map_ = nullptr;
   int32_t id_;
   int32_t send_window_ = 0;       // negative after the peer made all windows smaller
   FlowWindow receive_window_{0};
