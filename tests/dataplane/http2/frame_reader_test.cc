@@ -11,7 +11,9 @@ namespace {
 
 std::string frame(FrameType type, uint8_t flags, int32_t stream, std::string_view payload) {
   std::string bytes(FrameHeader::kSize, '\0');
-  write_frame_header(bytes.data(), {.length = static_cast<uint32_t>(payload.size()), .type = type, .flags = flags, .stream_id = stream});
+  write_frame_header(
+      bytes.data(),
+      {.length = static_cast<uint32_t>(payload.size()), .type = type, .flags = flags, .stream_id = stream});
   return bytes + std::string(payload);
 }
 
@@ -36,9 +38,7 @@ std::string transcript(FrameReader& reader, const std::vector<std::string_view>&
           if (reader.padding() > 0) said += " padding " + std::to_string(reader.padding());
           break;
         case FrameReader::Event::kContent: content += reader.content(); break;
-        case FrameReader::Event::kEnd:
-          said += " " + std::exchange(content, {}) + "\n";
-          break;
+        case FrameReader::Event::kEnd: said += " " + std::exchange(content, {}) + "\n"; break;
         case FrameReader::Event::kBadPreface: return said + "bad preface";
         case FrameReader::Event::kNeedMore: break;
       }
@@ -56,9 +56,14 @@ std::string read(std::string_view bytes, FrameReader::Preface preface = FrameRea
 TEST(FrameReader, AnyCutGivesTheSameFrames) {
   const std::string bytes = std::string(kClientPreface) + frame(FrameType::kSettings, 0, 0, "123456abcdef") +
                             frame(FrameType::kSettings, frame_flag::kAck, 0, "") +
-                            frame(FrameType::kHeaders, frame_flag::kPadded | frame_flag::kPriority, 1, "\x03" "pppppblock---") +
+                            frame(FrameType::kHeaders, frame_flag::kPadded | frame_flag::kPriority, 1,
+                                  "\x03"
+                                  "pppppblock---") +
                             frame(FrameType::kContinuation, frame_flag::kEndHeaders, 1, "rest") +
-                            frame(FrameType::kData, frame_flag::kPadded, 1, std::string("\x02" "data..", 7)) +
+                            frame(FrameType::kData, frame_flag::kPadded, 1,
+                                  std::string("\x02"
+                                              "data..",
+                                              7)) +
                             frame(FrameType::kData, frame_flag::kEndStream, 1, "") +
                             frame(FrameType::kGoaway, 0, 0, "12345678debug") + frame(FrameType{77}, 9, 5, "whatever") +
                             frame(FrameType::kPing, 0, 0, "pingping");
@@ -69,7 +74,9 @@ TEST(FrameReader, AnyCutGivesTheSameFrames) {
   EXPECT_EQ(read(bytes, FrameReader::Preface::kExpected), expected);
   for (size_t cut = 0; cut <= bytes.size(); ++cut) {
     FrameReader reader(FrameReader::Preface::kExpected);
-    EXPECT_EQ(transcript(reader, {std::string_view(bytes).substr(0, cut), std::string_view(bytes).substr(cut)}), expected) << cut;
+    EXPECT_EQ(transcript(reader, {std::string_view(bytes).substr(0, cut), std::string_view(bytes).substr(cut)}),
+              expected)
+        << cut;
   }
   std::vector<std::string_view> single;
   for (size_t at = 0; at < bytes.size(); ++at) single.push_back(std::string_view(bytes).substr(at, 1));
@@ -88,15 +95,22 @@ TEST(FrameReader, APrefaceThatIsAnotherIsSeenAtItsFirstWrongByte) {
 
 TEST(FrameReader, FixedPartsThatDoNotFitAreToldWithTheHeader) {
   EXPECT_EQ(read(frame(FrameType::kSettings, 0, 0, std::string(6 * FrameReader::kMaxSettings, 's'))).back(), '\n');
-  EXPECT_EQ(read(frame(FrameType::kSettings, 0, 0, std::string(6 * FrameReader::kMaxSettings + 6, 's'))), "4 0 on 0 of 198: too long");
+  EXPECT_EQ(read(frame(FrameType::kSettings, 0, 0, std::string(6 * FrameReader::kMaxSettings + 6, 's'))),
+            "4 0 on 0 of 198: too long");
   EXPECT_EQ(read(frame(FrameType::kData, frame_flag::kPadded, 1, "")), "0 8 on 1 of 0: too long");
   EXPECT_EQ(read(frame(FrameType::kHeaders, frame_flag::kPriority, 1, "1234")), "1 32 on 1 of 4: too long");
   EXPECT_EQ(read(frame(FrameType::kGoaway, 0, 0, "1234567")), "7 0 on 0 of 7: too long");
 }
 
 TEST(FrameReader, PaddingThatIsLongerThanTheFrame) {
-  EXPECT_EQ(read(frame(FrameType::kData, frame_flag::kPadded, 1, "\x03" "ab")), "0 8 on 1 of 3: [\x03]padding too long");
-  EXPECT_EQ(read(frame(FrameType::kData, frame_flag::kPadded, 1, "\x02" "ab")), "0 8 on 1 of 3: [\x02] padding 2 \n");
+  EXPECT_EQ(read(frame(FrameType::kData, frame_flag::kPadded, 1,
+                       "\x03"
+                       "ab")),
+            "0 8 on 1 of 3: [\x03]padding too long");
+  EXPECT_EQ(read(frame(FrameType::kData, frame_flag::kPadded, 1,
+                       "\x02"
+                       "ab")),
+            "0 8 on 1 of 3: [\x02] padding 2 \n");
 }
 
 TEST(FrameReader, TheReservedBitIsNotPartOfTheStream) {

@@ -52,10 +52,13 @@ std::string lines(std::string_view bytes, HeaderDecoder& decoder) {
       case FrameReader::Event::kContent:
         content += reader.content().size();
         if (header.type == FrameType::kData) break;
-        EXPECT_EQ(decoder.decode(reader.content(), [&](std::string_view name, std::string_view value) {
-          fields += " " + std::string(name) + "=" + (value.size() < 20 ? std::string(value) : std::to_string(value.size()));
-          return true;
-        }), HeaderDecoder::Outcome::kOk);
+        EXPECT_EQ(decoder.decode(reader.content(),
+                                 [&](std::string_view name, std::string_view value) {
+                                   fields += " " + std::string(name) + "=" +
+                                             (value.size() < 20 ? std::string(value) : std::to_string(value.size()));
+                                   return true;
+                                 }),
+                  HeaderDecoder::Outcome::kOk);
         break;
       case FrameReader::Event::kEnd:
         said += std::to_string(static_cast<int>(header.type)) + (header.ends_stream() ? "!" : "");
@@ -146,9 +149,18 @@ TEST_F(FrameWriterTest, FramesOfTheConnection) {
   writer_.goaway(7, ErrorCode::kNoError);
   EXPECT_EQ(writer_.control_frames(), 5U);
   flush();
-  const std::string expected("\0\0\x0c\4\0\0\0\0\0" "\0\2\0\0\0\0" "\0\4\0\1\x11\x70" "\0\0\0\4\1\0\0\0\0"
-                             "\0\0\x08\6\1\0\0\0\0" "12345678" "\0\0\4\x08\0\0\0\0\0" "\0\0\0\x64"
-                             "\0\0\x08\7\0\0\0\0\0" "\0\0\0\7\0\0\0\0", 77);
+  const std::string expected(
+      "\0\0\x0c\4\0\0\0\0\0"
+      "\0\2\0\0\0\0"
+      "\0\4\0\1\x11\x70"
+      "\0\0\0\4\1\0\0\0\0"
+      "\0\0\x08\6\1\0\0\0\0"
+      "12345678"
+      "\0\0\4\x08\0\0\0\0\0"
+      "\0\0\0\x64"
+      "\0\0\x08\7\0\0\0\0\0"
+      "\0\0\0\7\0\0\0\0",
+      77);
   EXPECT_EQ(pipe_.bytes, expected);
 }
 

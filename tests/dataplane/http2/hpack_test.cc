@@ -36,7 +36,8 @@ TEST(Hpack, AnyCut) {
   for (size_t cut = 0;; ++cut) {
     const std::string block = encode(encoder, "x-name", "value " + std::to_string(cut));
     if (cut > block.size()) break;
-    EXPECT_EQ(decode(decoder, {block.substr(0, cut), block.substr(cut)}), ":path=/a;x-name=value " + std::to_string(cut) + ";");
+    EXPECT_EQ(decode(decoder, {block.substr(0, cut), block.substr(cut)}),
+              ":path=/a;x-name=value " + std::to_string(cut) + ";");
   }
 }
 
@@ -62,7 +63,7 @@ TEST(Hpack, WhatIsNoBlock) {
   EXPECT_EQ(decode(unfinished, {std::string_view(block).substr(0, block.size() - 1)}), "unfinished");
   HeaderDecoder decoder;
   EXPECT_EQ(decode(decoder, {"\xff\xff\xff\xff\xff\xff"}), "malformed");  // an index far behind the table
-  EXPECT_EQ(decode(decoder, {"\x82"}), "malformed");                     // and nothing after that is believed
+  EXPECT_EQ(decode(decoder, {"\x82"}), "malformed");                      // and nothing after that is believed
 }
 
 TEST(Hpack, TheSinkMayStop) {
