@@ -1,7 +1,8 @@
 // answer_fields.h -- the fields of the HEADERS blocks of one response, as HPACK gives them -> ResponseHead.
 //
 // What RFC 9113 8.2 and 8.3 forbid makes the response malformed (field_rules.h). Beyond that: our limits, which count
-// interim responses, head and trailers together, and Content-Length, which is framing and no field. Texts are copied into the arena of the head.
+// interim responses, head and trailers together, and Content-Length, which is framing and no field. Texts are copied into
+// the arena of the head.
 // Spec: RFC 9113 8.3.2.   Thread: worker.   Owner: ClientStream.
 #pragma once
 

@@ -68,7 +68,6 @@ void ClientStream::submit() {
 
 // The endpoint may see the request from here on.
 void ClientStream::write_request() {
-  sent_ = true;
   const bool has_body = body_ != nullptr || is_tunnel();
   connection_.write_head(*this, FieldArray(*head_), !has_body);
 }
@@ -114,7 +113,7 @@ void ClientStream::cancel() {
   observer_ = nullptr;
   request_body_.stop();
   if (IncomingBody* body = std::exchange(response_body_, nullptr)) body->part();
-  if (!sent_) {
+  if (!sent()) {
     connection_.forget(*this);
   } else if (!response_done_ || !request_done_) {
     reset(ErrorCode::kCancel);
@@ -123,7 +122,7 @@ void ClientStream::cancel() {
 
 void ClientStream::reset(ErrorCode code) {
   if (closed_) return;
-  if (sent_) {
+  if (sent()) {
     connection_.submit_reset(*this, code);
   } else {
     connection_.forget(*this);
@@ -302,7 +301,7 @@ Error ClientStream::error_of(ErrorCode code) const {
 void ClientStream::on_lost(const Error& why) {
   closed_ = true;
   Error error = why.origin == Origin::kLocal ? why.from(Origin::kUpstream) : why;
-  if (!sent_ && in_request()) {
+  if (!sent() && in_request()) {
     error = upstream_error(Errc::kRefused, "the connection ended before the request was sent",
                            Retry::kIfConnectionWasReused);
   } else if (first_ && connection_.inputs() == inputs_ && error.code != Errc::kTimeout) {

@@ -44,7 +44,7 @@ class ClientStream final : public event::Disposable,
   void cancel() override;
 
   // HEADERS have been written: the endpoint may have seen the request.
-  [[nodiscard]] bool sent() const { return sent_; }
+  [[nodiscard]] bool sent() const { return id() != 0; }
   // Waits for SETTINGS.
   [[nodiscard]] bool held() const { return state_ == State::kHeld; }
 
@@ -108,7 +108,6 @@ class ClientStream final : public event::Disposable,
   uint64_t inputs_ = 0;            // of the connection, when the request was submitted
   State state_ = State::kFresh;
   bool first_ = false;         // nothing else was under way when it was submitted
-  bool sent_ = false;
   bool request_done_ = false;  // END_STREAM framed
   bool response_done_ = false;
   bool reset_by_endpoint_ = false;

@@ -40,7 +40,7 @@ void FieldArray::start(size_t most) {
 bool FieldArray::add_checked(const Field& field, Arena& arena) {
   if (!is_clean_value(field.value)) [[unlikely]] return false;
   if (field.id != FieldId::kOther) {
-    add(kLowerNames.of(field.id), trim(field.value));
+    add(lower_name(field.id), trim(field.value));
     return true;
   }
   const uint8_t flaws = flaws_of_name(field.name);

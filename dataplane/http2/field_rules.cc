@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "dataplane/base/check.h"
-
 namespace headgate::http2 {
 
 using http::FieldId;
@@ -50,8 +48,6 @@ bool any(Vector flags) {
   return (words[0] | words[1]) != 0;
 }
 
-bool is_space(char c) { return c == ' ' || c == '\t'; }
-
 // Fields of HTTP/1's connections (RFC 9113 8.2.2).
 bool is_of_connection(FieldId id) {
   switch (id) {
@@ -65,17 +61,6 @@ bool is_of_connection(FieldId id) {
 }
 
 }  // namespace
-
-const LowerNames kLowerNames;
-
-LowerNames::LowerNames() {
-  for (size_t id = 0; id < kIds; ++id) {
-    const std::string_view name = http::field_name(static_cast<FieldId>(id));
-    HG_CHECK(name.size() <= kMaxName);
-    std::transform(name.begin(), name.end(), texts_[id].begin(), to_lower);
-    names_[id] = {texts_[id].data(), name.size()};
-  }
-}
 
 uint8_t flaws_of_name(std::string_view name) {
   uint8_t flaws = name.empty() ? kNameInvalid : 0;
@@ -118,7 +103,7 @@ PseudoField pseudo_field(std::string_view name) {
 
 bool FieldRules::allow(FieldId id, std::string_view name, std::string_view value) {
   allowed_ = 0;  // pseudo-fields come first
-  const bool good_name = id != FieldId::kOther ? name == kLowerNames.of(id) : flaws_of_name(name) == 0;
+  const bool good_name = id != FieldId::kOther ? name == lower_name(id) : flaws_of_name(name) == 0;
   if (!good_name || !is_http2_value(value) || is_of_connection(id)) return false;
   return id != FieldId::kTe || equals_ignore_case(value, "trailers");
 }
@@ -132,9 +117,8 @@ PseudoField FieldRules::allow_pseudo(std::string_view name, std::string_view val
 }
 
 bool is_scheme(std::string_view text) {
-  const auto is_alpha = [](char c) { return to_lower(c) >= 'a' && to_lower(c) <= 'z'; };
-  return !text.empty() && is_alpha(text.front()) && std::all_of(text.begin(), text.end(), [&](char c) {
-    return is_alpha(c) || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+  return !text.empty() && is_alpha(text.front()) && std::all_of(text.begin(), text.end(), [](char c) {
+    return is_alpha(c) || is_digit(c) || c == '+' || c == '-' || c == '.';
   });
 }
 

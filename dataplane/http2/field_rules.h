@@ -7,29 +7,26 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 #include "dataplane/base/text.h"
-#include "dataplane/http/header_map.h"
+#include "dataplane/http/field_id.h"
 
 namespace headgate::http2 {
 
-// The names we know as HTTP/2 writes them; static texts. That of kOther is empty.
-class LowerNames {
- public:
-  LowerNames();
-  LowerNames(const LowerNames&) = delete;
-  LowerNames& operator=(const LowerNames&) = delete;
-  [[nodiscard]] std::string_view of(http::FieldId id) const { return names_[static_cast<size_t>(id)]; }
-
- private:
-  static constexpr size_t kIds = static_cast<size_t>(http::FieldId::kCount);
-  static constexpr size_t kMaxName = 24;
-  std::array<std::array<char, kMaxName>, kIds> texts_{};
-  std::array<std::string_view, kIds> names_{};
-};
-extern const LowerNames kLowerNames;
+inline constexpr auto kLowerNames = [] {
+  std::array<std::array<char, 24>, http::kFieldIds> texts{};
+  for (size_t id = 0; id < texts.size(); ++id) {
+    for (size_t at = 0; at < http::kFieldNames[id].size(); ++at) texts[id][at] = to_lower(http::kFieldNames[id][at]);
+  }
+  return texts;
+}();
+// The names we know as HTTP/2 writes them; static. Empty for kOther.
+constexpr std::string_view lower_name(http::FieldId id) {
+  return {kLowerNames[static_cast<size_t>(id)].data(), http::field_name(id).size()};
+}
 
 // Bits, so that one pass over a name finds both.
 inline constexpr uint8_t kNameInvalid = 1;  // not a token

@@ -113,7 +113,7 @@ class Session : public event::Disposable, private net::StreamObserver {
   [[nodiscard]] bool can_open() const { return next_stream_ > 0; }
   [[nodiscard]] bool send_window_shut() const { return send_window_ <= 0; }
   void take_stream(SessionStream& stream);    // has its id: takes part from now on
-  void refuse_stream(int32_t id);          // of the peer: will not
+  void refuse_stream(int32_t id);             // of the peer: will not
   void forget_stream(SessionStream& stream);  // no frame tells of it
 
   // -- what the role says. Of a frame's header, before anything is done with it; false after refuse().
@@ -199,7 +199,7 @@ class Session : public event::Disposable, private net::StreamObserver {
   event::DeferredCall send_later_;
   event::DeferredCall resume_later_;
   StreamMap streams_;
-  IntrusiveList<SessionStream, DueTag> due_;        // something of theirs takes effect with the frames of this turn
+  IntrusiveList<SessionStream, DueTag> due_;     // something of theirs takes effect with the frames of this turn
   IntrusiveList<OutgoingBody, PullTag> pulls_;   // to be asked
   IntrusiveList<OutgoingBody, ReadyTag> ready_;  // have bytes, or their end, to frame
   net::OutputQueue output_;
@@ -230,7 +230,7 @@ class Session : public event::Disposable, private net::StreamObserver {
   bool peer_leaving_ = false;  // GOAWAY was received
   bool said_goaway_ = false;   // the last one
   bool fin_sent_ = false;
-  bool receiving_ = false;  // process() is on the stack
+  bool receiving_ = false;     // process() is on the stack
   bool sending_ = false;
 };
 

@@ -22,7 +22,7 @@ TEST(FieldRules, Names) {
 
 TEST(FieldRules, NamesWeKnowAreThoseOfHttp2) {
   for (int id = 1; id < static_cast<int>(http::FieldId::kCount); ++id) {
-    const std::string_view name = kLowerNames.of(static_cast<http::FieldId>(id));
+    const std::string_view name = lower_name(static_cast<http::FieldId>(id));
     EXPECT_EQ(flaws_of_name(name), 0) << name;
     EXPECT_EQ(http::field_id(name), static_cast<http::FieldId>(id));
   }
